@@ -19,10 +19,10 @@ USABLE = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
 
 def usable() -> bool:
     """Whether .venv has a working interpreter, new enough, with pip: not half made, not broken."""
-    return (
-        PYTHON.exists()
-        and subprocess.run([PYTHON, "-c", USABLE], check=False, capture_output=True).returncode == 0
-    )
+    try:
+        return subprocess.run([PYTHON, "-c", USABLE], check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def make() -> None:
@@ -33,27 +33,35 @@ def make() -> None:
         sys.exit("could not make .venv; on Debian and Ubuntu: apt install python3-venv")
 
 
-def install(extra: str) -> None:
-    """Install the package, editable, with `extra` (``core``: with none)."""
-    target = str(ROOT) if extra == "core" else f"{ROOT}[{extra}]"
-    print(f"installing cumulant ({extra}) into .venv", flush=True)
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", target]
+def fresh(stamp: Path) -> bool:
+    """Whether `stamp` was left after the last change of pyproject.toml."""
+    return stamp.exists() and stamp.stat().st_mtime > PROJECT.stat().st_mtime
+
+
+def install(name: str) -> None:
+    """Install the package itself, editable (`name` is ``core``), or what its extra `name` asks for."""
+    # An extra goes beside the installed package: to install that again would take it away for a moment
+    # from whatever else runs in .venv, such as the tests while make -j is at it.
+    what = ["--editable", str(ROOT)] if name == "core" else [f"cumulant[{name}]"]
+    print(f"installing cumulant ({name}) into .venv", flush=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
     if subprocess.run(pip, check=False).returncode:
-        sys.exit(f"could not install cumulant ({extra}); pip says why above")
+        sys.exit(f"could not install cumulant ({name}); pip says why above")
 
 
 def main(extra: str) -> None:
-    """Bring .venv up to date with pyproject.toml for `extra`, and leave a stamp that says so."""
-    stamp = VENV / "stamps" / extra
+    """Bring .venv up to date with pyproject.toml for `extra`, and leave stamps that say so."""
     with PROJECT.open() as project:
         # The lock is on a file that is always there, so that nothing is left behind.
         fcntl.flock(project, fcntl.LOCK_EX)
         if not usable():
             make()
-        if not stamp.exists() or stamp.stat().st_mtime <= PROJECT.stat().st_mtime:
-            install(extra)
-            stamp.parent.mkdir(exist_ok=True)
-            stamp.touch()
+        for name in dict.fromkeys(["core", extra]):
+            stamp = VENV / "stamps" / name
+            if not fresh(stamp):
+                install(name)
+                stamp.parent.mkdir(exist_ok=True)
+                stamp.touch()
 
 
 if __name__ == "__main__":
