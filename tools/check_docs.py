@@ -69,7 +69,8 @@ def make_targets(root: Path) -> set[str]:
 
 def cli_commands() -> set[str]:
     """List the subcommands of the ``cumulant`` program."""
-    if importlib.util.find_spec("cumulant.cli") is None:
+    spec = importlib.util.find_spec("cumulant.cli")
+    if spec is None or spec.origin is None:
         return set()
     import typer.main
 
