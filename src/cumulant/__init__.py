@@ -1,0 +1,33 @@
+"""cumulant: fit a free energy, not a loss.
+
+Measure the moments of a table in one pass, solve for its free energy F, and predict any column from any others.
+"""
+
+from cumulant.errors import CumulantError, CumulantWarning
+from cumulant.measure import Moments, measure
+from cumulant.model import Model, fit, load, solve
+from cumulant.theory import Gaussian
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CumulantError",
+    "CumulantWarning",
+    "Gaussian",
+    "Model",
+    "Moments",
+    "compare",
+    "fit",
+    "load",
+    "measure",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> object:
+    # The comparison with descent is for showing; a fit should not pay for importing it.
+    if name == "compare":
+        from cumulant.explain.ledger import compare
+
+        return compare
+    raise AttributeError(f"module 'cumulant' has no attribute '{name}'")

@@ -1,0 +1,6 @@
+"""Numbers → moments: the one pass over the rows."""
+
+from cumulant.measure.measure import lifted, measure
+from cumulant.measure.moments import Moments
+
+__all__ = ["Moments", "lifted", "measure"]

@@ -1,0 +1,112 @@
+"""From sums to means and covariances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.measure import compensated, limbs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.measure.moments import Moments
+
+__all__ = ["Estimate", "estimate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Mean and covariance of the independent fields of some rows.
+
+    Parameters
+    ----------
+    count
+        Rows (or the rows that frequency weights stand for).
+    degrees
+        Denominator of the covariance: count - 1, or its equal for importance weights.
+    pairs
+        Weight present for each pair of fields (p, p), in rows.
+    mean
+        (p,), in the units of the fields. NaN where a field was never present.
+    covariance
+        (p, p), symmetric.
+    low
+        Low part of the covariance in compensated arithmetic, (p, p), or None.
+    complete
+        Whether no cell was missing.
+    """
+
+    count: float
+    degrees: float
+    pairs: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    low: NDArray[np.float64] | None
+    complete: bool
+
+    @cached_property
+    def correlation(self) -> NDArray[np.float64]:
+        """Pearson correlation (p, p)."""
+        sd = np.sqrt(np.diag(self.covariance))
+        inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
+        r = self.covariance * inverse[:, None] * inverse[None, :]
+        np.fill_diagonal(r, 1.0)
+        return r
+
+
+def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows: int) -> Estimate:
+    """Mean and covariance from Σ w z zᵀ (1 or 2, q, q).
+
+    Where cells are missing, each pair of fields uses the rows where both are present, as ``pandas.DataFrame.cov``.
+    In exact arithmetic without missing cells the centring is compensated too: it cancels the leading digits.
+    """
+    k = len(m.presence)
+    keep = m.schema.independent
+    x = 1 + k + keep
+    shift = m.shift[keep]
+    weight = float(sums[0, 0, 0])
+    # Importance weights are scaled to mean one, so that their unit cannot matter.
+    unit = rows / weight if m.weighting == "importance" and weight > 0 else 1.0
+    lost = squared_weights / weight if m.weighting == "importance" and weight > 0 else 1.0
+    if k == 0:
+        mean = _divide(sums[0, x, 0], weight)
+        denominator = weight - lost
+        high, low = limbs.centred(sums[:, x[:, None], x], sums[:, x, 0], sums[:, 0, 0])
+        pairs = np.full((len(x), len(x)), weight)
+        covariance = _divide(high, denominator)
+        low_part = _low_quotient(high, low, denominator)
+        covariance = _diagonal_not_negative(covariance)
+        return Estimate(weight * unit, denominator * unit, pairs * unit, mean + shift, covariance, low_part, True)
+    source = {c: 1 + i for i, c in enumerate(m.presence)}
+    mask = np.array([source.get(int(c), 0) for c in m.schema.column_of_field[keep]], dtype=np.int64)
+    total = sums.sum(axis=0)
+    pairs = total[np.ix_(mask, mask)]
+    first = total[np.ix_(x, mask)]  # Σ w (x_i − s_i) over the rows where j is present too
+    second = total[np.ix_(x, x)]
+    mean = _divide(np.diag(first), np.diag(pairs))
+    scatter = second - first * _divide(first.T, pairs)
+    covariance = _diagonal_not_negative(np.where(pairs > lost, _divide(scatter, pairs - lost), 0.0))
+    return Estimate(weight * unit, (weight - lost) * unit, pairs * unit, mean + shift, covariance, None, False)
+
+
+def _divide(a: NDArray[np.float64], b: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(np.asarray(b) > 0, np.divide(a, b), np.nan))
+
+
+def _low_quotient(
+    high: NDArray[np.float64], low: NDArray[np.float64] | None, denominator: float
+) -> NDArray[np.float64] | None:
+    if low is None or not denominator > 0:
+        return None
+    return compensated.div((high, low), (np.full_like(high, denominator), np.zeros_like(high)))[1]
+
+
+def _diagonal_not_negative(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    diagonal = np.einsum("ii->i", covariance)
+    diagonal[diagonal < 0] = 0.0
+    return covariance

@@ -1,0 +1,375 @@
+"""The one pass: rows stream by once, and only sums are kept."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.errors import CumulantWarning, DataError, OptionError, ResourceError
+from cumulant.lift import Boolean, Categorical, Schema
+from cumulant.lift.schema import LiftSpec, unknown_column
+from cumulant.measure import kernels, limbs
+from cumulant.measure.conditioning import needs_compensation
+from cumulant.measure.moments import WEIGHT_KINDS, Moments
+from cumulant.source import Table, open_table
+from cumulant.source.progress import track
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+__all__ = ["lifted", "measure"]
+
+PILOT_ROWS = 4096
+BLOCK_BYTES = 16 << 20
+MISSING = ("integrate", "drop", "error")
+PRECISIONS = ("auto", "double", "compensated")
+
+
+def measure(
+    data: Any,
+    *,
+    order: int = 2,
+    folds: int = 10,
+    weights: str | Sequence[float] | NDArray[np.float64] | None = None,
+    weight_kind: str = "frequency",
+    missing: str = "integrate",
+    columns: Sequence[str] | None = None,
+    lifts: Mapping[str, LiftSpec] | None = None,
+    levels: int = 100,
+    precision: str = "auto",
+    rows: int | str | Sequence[int] | NDArray[np.int64] | None = None,
+    like: Moments | None = None,
+    delimiter: str | None = None,
+    progress: bool | None = None,
+) -> Moments:
+    """Measure the moments of a table in one pass over its rows.
+
+    Parameters
+    ----------
+    data
+        A path (CSV, TSV, Parquet file, glob or directory, Arrow IPC), an SQL query or ``duckdb:///`` address, a
+        pandas or polars frame, an Arrow table or stream, a numpy array, a dict of columns.
+    order
+        Highest order of the moments; 2 is what the Gaussian theory requires.
+    folds
+        Number of sets of sums K; rows are dealt to them by a hash of the row number.
+    weights
+        A column of the table (which then is no field), or one weight per row.
+    weight_kind
+        ``"frequency"``: a row of weight w stands for w equal rows. ``"importance"``: a row of weight w has variance
+        proportional to 1/w (as in weighted least squares); only ratios matter.
+    missing
+        ``"integrate"``: a missing cell is a field to integrate out; pairs of columns are measured where both are
+        present. ``"drop"``: leave out rows with a missing cell. ``"error"``: refuse them.
+    columns
+        Measure only these columns (for a bare array: their names).
+    lifts
+        How to read some columns as numbers, e.g. ``{"zip": "categorical", "time": ["cyclic:day", "cyclic:year"]}``.
+    levels
+        Most levels that a category keeps; the rest is gathered as ``(other)``, with a warning.
+    precision
+        ``"double"``, ``"compensated"`` (error-free sums in double-double, some ten times the work) or ``"auto"``:
+        compensated when the first rows show that the covariance would lose more than half its digits.
+    rows
+        Row numbers: the first one, one per row, or the column that holds them. Default: 0, 1, 2, …; for a pandas
+        frame with an integer index, the index.
+    like
+        Moments whose schema, reference point, folds and precision to share.
+    delimiter
+        Field separator of a CSV file; found out when not given.
+    progress
+        Show a progress bar; default: when it takes over a second and stderr is a terminal.
+
+    Returns
+    -------
+    Moments
+
+    Raises
+    ------
+    SourceError, DataError, ColumnError, OptionError
+        The table cannot be read, a cell cannot be measured, or an option is wrong; each names which.
+    ResourceError
+        The sums would not fit in memory.
+
+    Examples
+    --------
+    >>> import cumulant as cm
+    >>> m = cm.measure({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 3.0, 5.0, 7.0]})
+    >>> m.mean
+    array([1.5, 4. ])
+    >>> m.covariance
+    array([[1.66666667, 3.33333333],
+           [3.33333333, 6.66666667]])
+    """
+    _check(order, folds, weight_kind, missing, precision)
+    beside = [name for name in (weights, rows) if isinstance(name, str)]
+    wanted = None if columns is None else [*columns, *(name for name in beside if name not in columns)]
+    table = open_table(data, columns=wanted, delimiter=delimiter)
+    side = _Side.of(table, weights, rows)
+    batches = _blocks(table.open())
+    pilot = _take(batches, PILOT_ROWS)
+    names = [name for name in table.schema.names if name not in side.columns]
+    fields = table.schema.empty_table().select(names).schema
+    if like is None:
+        head = [batch.select(names) for batch in _first_rows(pilot, PILOT_ROWS)]
+        schema = Schema.fit(fields, head, lifts=lifts, limit=levels)
+        refuse_if_too_large(len(schema.fields), folds)
+        start = _begin(schema, head, folds, "none" if weights is None else weight_kind, precision)
+    else:
+        start = _begin_like(like, fields, None if weights is None else weight_kind)
+    accumulator = _Accumulator(start, missing, levels, side)
+    for batch in track(table, chain(pilot, batches), enabled=progress):
+        accumulator.add(batch)
+    return accumulator.m
+
+
+def lifted(data: Any, schema: Schema, *, delimiter: str | None = None) -> Iterator[NDArray[np.float64]]:
+    """The rows of a table as independent fields: blocks (n, p), NaN where a cell is missing."""
+    for batch in _blocks(open_table(data, delimiter=delimiter).open()):
+        values = schema.forward(batch)[:, schema.independent]
+        yield values
+
+
+@dataclass
+class _Side:
+    """What comes beside the fields: weights and row numbers."""
+
+    weights: str | NDArray[np.float64] | None
+    rows: str | NDArray[np.int64] | int
+
+    @staticmethod
+    def of(table: Table, weights: Any, rows: Any) -> _Side:
+        for name in (weights, rows):
+            if isinstance(name, str) and name not in table.schema.names:
+                raise unknown_column(name, table.schema.names)
+        if weights is not None and not isinstance(weights, str):
+            weights = np.asarray(weights, dtype=np.float64)
+        if rows is None:
+            rows = 0 if table.row_numbers is None else table.row_numbers
+        if not isinstance(rows, (str, int)):
+            rows = np.asarray(rows, dtype=np.int64)
+        for what, value in (("weights", weights), ("rows", rows)):
+            if isinstance(value, np.ndarray) and table.rows is not None and value.shape != (table.rows,):
+                raise OptionError(
+                    f"{what}= has shape {value.shape}, the table has {table.rows:,} rows; give one value a row"
+                )
+        return _Side(weights, rows)
+
+    @property
+    def columns(self) -> set[str]:
+        return {name for name in (self.weights, self.rows) if isinstance(name, str)}
+
+    def weights_of(self, batch: pa.RecordBatch, start: int) -> NDArray[np.float64] | None:
+        if self.weights is None:
+            return None
+        by_name = isinstance(self.weights, str)
+        values = _plain_column(batch, self.weights) if by_name else _slice(self.weights, start, batch, "weights")
+        bad = ~(np.isfinite(values) & (values >= 0))
+        if bad.any():
+            at = int(np.flatnonzero(bad)[0])
+            raise DataError(f"the weight in row {start + at} is {values[at]}; weights must be finite and not negative")
+        return values
+
+    def rows_of(self, batch: pa.RecordBatch, start: int) -> NDArray[np.int64]:
+        if isinstance(self.rows, int):
+            return np.arange(self.rows + start, self.rows + start + batch.num_rows, dtype=np.int64)
+        if isinstance(self.rows, str):
+            return _plain_column(batch, self.rows).astype(np.int64)
+        return _slice(self.rows, start, batch, "rows")
+
+
+class _Accumulator:
+    """Moments under construction; the only mutable thing in the pass."""
+
+    def __init__(self, start: Moments, missing: str, levels: int, side: _Side) -> None:
+        self.m = start
+        self.missing = missing
+        self.levels = levels
+        self.side = side
+        self.seen = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        m = self.m
+        grown = m.schema.grow(batch, self.levels)
+        if grown != m.schema:
+            shift = np.zeros(len(grown.fields))
+            shift[m.schema.embedding(grown)] = m.shift
+            m = m.embed(grown, shift, m.presence)
+        weights = self.side.weights_of(batch, self.seen)
+        rows = self.side.rows_of(batch, self.seen)
+        x = m.schema.forward(batch)
+        self._refuse_infinite(x, m.schema)
+        absent = np.isnan(x)
+        if absent.any():
+            if self.missing == "error":
+                self._refuse_missing(absent, m.schema)
+            if self.missing == "drop":
+                keep = ~absent.any(axis=1)
+                x, rows, absent = x[keep], rows[keep], absent[keep]
+                weights = None if weights is None else weights[keep]
+        self.m = _added(m, x, absent, rows, weights)
+        self.seen += batch.num_rows
+
+    def _refuse_infinite(self, x: NDArray[np.float64], schema: Schema) -> None:
+        infinite = np.isinf(x)
+        if infinite.any():
+            row, field = (int(i[0]) for i in np.nonzero(infinite))
+            raise DataError(
+                f"column '{schema.columns[schema.column_of_field[field]]}' holds {x[row, field]} in row "
+                f"{self.seen + row}; replace it by a number, or by a missing cell to have it integrated out"
+            )
+
+    def _refuse_missing(self, absent: NDArray[np.bool_], schema: Schema) -> None:
+        row, field = (int(i[0]) for i in np.nonzero(absent))
+        raise DataError(
+            f"column '{schema.columns[schema.column_of_field[field]]}' is missing in row {self.seen + row}; "
+            'fill the cell, or measure with missing="integrate" or "drop"'
+        )
+
+
+def _added(
+    m: Moments,
+    x: NDArray[np.float64],
+    absent: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+) -> Moments:
+    first_fields = m.schema.starts[:-1][np.diff(m.schema.starts) > 0]
+    with_missing = m.schema.column_of_field[first_fields[absent[:, first_fields].any(axis=0)]]
+    presence = tuple(sorted({*m.presence, *(int(c) for c in with_missing)}))
+    m = m.embed(m.schema, m.shift, presence)
+    k = len(presence)
+    z = np.empty((len(x), 1 + k + x.shape[1]))
+    z[:, 0] = 1.0
+    np.subtract(x, m.shift, out=z[:, 1 + k :])
+    if k:
+        z[:, 1 : 1 + k] = ~absent[:, m.schema.starts[list(presence)]]
+        z[:, 1 + k :][absent] = 0.0
+    fold = kernels.fold_of(rows, m.folds)
+    sums = kernels.grams(z, fold, m.folds, weights, exact=m.exact)
+    squares = np.bincount(fold, weights=None if weights is None else weights**2, minlength=m.folds)
+    return replace(
+        m,
+        sums=limbs.combine(m.sums, sums),
+        rows=m.rows + np.bincount(fold, minlength=m.folds),
+        squared_weights=m.squared_weights + squares,
+    )
+
+
+def _begin(schema: Schema, pilot: list[pa.RecordBatch], folds: int, weighting: str, precision: str) -> Moments:
+    p = len(schema.fields)
+    x = np.concatenate([schema.forward(batch) for batch in pilot]) if pilot else np.zeros((0, p))
+    x[~np.isfinite(x)] = np.nan
+    exact = precision == "compensated"
+    if precision == "auto" and needs_compensation(x[:, schema.independent]):
+        warnings.warn(
+            "the columns are nearly collinear (the covariance would lose more than half its digits): "
+            'measured in compensated arithmetic; precision="double" forces the fast sums',
+            CumulantWarning,
+            stacklevel=3,
+        )
+        exact = True
+    shift = _reference(schema, x, exact)
+    return Moments.empty(schema, shift, folds=folds, weighting=weighting, exact=exact)
+
+
+def _begin_like(like: Moments, fields: pa.Schema, weighting: str | None) -> Moments:
+    for name in like.schema.columns:
+        if name not in fields.names:
+            raise unknown_column(name, fields.names)
+    return Moments.empty(
+        like.schema, like.shift, folds=like.folds, weighting=weighting or like.weighting, exact=like.exact
+    )
+
+
+def _reference(schema: Schema, x: NDArray[np.float64], exact: bool) -> NDArray[np.float64]:
+    """Pilot means of the numbers; 0 for indicators, whose sums then are whole numbers.
+
+    Exact arithmetic must not round x − shift: there a mean is used only where every pilot value lies within a factor
+    two of it, and the difference of two such numbers is exact (Sterbenz, Floating-Point Computation, 1974, theorem
+    4.3.1).
+    """
+    present = ~np.isnan(x)
+    count = present.sum(axis=0)
+    mean = np.where(present, x, 0.0).sum(axis=0) / np.maximum(count, 1)
+    for lift, start in zip(schema.lifts, schema.starts, strict=False):
+        if isinstance(lift, (Boolean, Categorical)):
+            mean[start : start + len(lift.fields)] = 0.0
+    if exact:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(present, x / mean, 1.0)
+        mean[~((ratio >= 0.5) & (ratio <= 2.0)).all(axis=0)] = 0.0
+    return mean
+
+
+def refuse_if_too_large(fields: int, folds: int) -> None:
+    """Raise a ResourceError with the figure when the sums would not fit in memory."""
+    import os
+
+    need = 8 * (fields + 1) ** 2 * (folds + 2)
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if need > 0.8 * have:
+        raise ResourceError(
+            f"{fields:,} fields in {folds} folds need {need / 2**30:,.1f} GiB for their second moments, this machine "
+            f"has {have / 2**30:,.1f}; select columns=, lower levels=, or use fewer folds="
+        )
+
+
+def _check(order: int, folds: int, weight_kind: str, missing: str, precision: str) -> None:
+    if order != 2:
+        raise OptionError(f"order={order!r}: moments of order 2 can be measured")
+    if not 1 <= folds <= 1000:
+        raise OptionError(f"folds={folds!r}: give a whole number from 1 to 1000")
+    for name, value, choices in (
+        ("weight_kind", weight_kind, WEIGHT_KINDS[1:]),
+        ("missing", missing, MISSING),
+        ("precision", precision, PRECISIONS),
+    ):
+        if value not in choices:
+            raise OptionError(f"{name}={value!r}: choose among {', '.join(map(repr, choices))}")
+
+
+def _blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches whose lifted block stays near the cache, whatever the reader's batch size."""
+    for batch in batches:
+        step = max(256, BLOCK_BYTES // (8 * max(1, batch.num_columns)))
+        for start in range(0, batch.num_rows, step):
+            yield batch.slice(start, step)
+
+
+def _take(batches: Iterator[pa.RecordBatch], rows: int) -> list[pa.RecordBatch]:
+    held: list[pa.RecordBatch] = []
+    while sum(b.num_rows for b in held) < rows:
+        batch = next(batches, None)
+        if batch is None:
+            break
+        held.append(batch)
+    return held
+
+
+def _first_rows(batches: list[pa.RecordBatch], rows: int) -> list[pa.RecordBatch]:
+    head, left = [], rows
+    for batch in batches:
+        head.append(batch.slice(0, left))
+        left -= len(head[-1])
+    return [batch for batch in head if batch.num_rows]
+
+
+def _plain_column(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:
+    from cumulant.lift import Numeric
+
+    out = np.empty((batch.num_rows, 1))
+    Numeric(name).forward(batch.column(name), out)
+    return out[:, 0]
+
+
+def _slice(values: NDArray[Any], start: int, batch: pa.RecordBatch, what: str) -> NDArray[Any]:
+    if len(values) < start + batch.num_rows:
+        raise OptionError(f"{what}= has {len(values):,} values, the table has more rows; give one value a row")
+    return values[start : start + batch.num_rows]

@@ -1,0 +1,297 @@
+"""Moments: the sums over rows that a free energy of second order needs, fold by fold.
+
+Every row of a table becomes z = (1, presence, x − shift): a constant, a 0/1 *presence* field for each column that
+has missing cells, and the lifted fields less a fixed reference point, with 0 where a cell is missing. The one
+matrix Σ w z zᵀ then holds counts, means and second moments, pairwise where cells are missing. It is a sum over rows,
+so tables merge by adding and rows are forgotten by subtracting; changing the reference point, adding a level or a
+presence field is a linear map of z, that is, a congruence of the matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.errors import CumulantWarning, IncompatibleError
+from cumulant.lift import Schema
+from cumulant.measure import limbs
+from cumulant.measure.estimate import Estimate, estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["Moments"]
+
+WEIGHT_KINDS = ("none", "frequency", "importance")
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Zeroth to second moments of a table's fields, per fold.
+
+    Made by `cumulant.measure`; merged with ``+``, reduced with ``-``.
+
+    Parameters
+    ----------
+    schema
+        The lifted columns.
+    shift
+        Reference point of the sums, one value per field (p,), in the units of the field.
+    presence
+        Indices of the columns that have a presence field, ascending (k of them).
+    sums
+        Σ w z zᵀ per fold, (1, K, q, q) with q = 1 + k + p; (2, K, q, q) in compensated arithmetic: high and low parts.
+    rows
+        Rows in each fold (K,).
+    squared_weights
+        Σ w² in each fold (K,).
+    weighting
+        ``"none"``, ``"frequency"`` (a row of weight w stands for w rows) or ``"importance"`` (a row of weight w
+        has 1/w the variance; only ratios matter).
+    """
+
+    schema: Schema
+    shift: NDArray[np.float64]
+    presence: tuple[int, ...]
+    sums: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    squared_weights: NDArray[np.float64]
+    weighting: str = "none"
+
+    @staticmethod
+    def empty(
+        schema: Schema,
+        shift: NDArray[np.float64] | None = None,
+        *,
+        folds: int = 10,
+        weighting: str = "none",
+        exact: bool = False,
+    ) -> Moments:
+        """The moments of no rows: the identity of ``+``."""
+        p = len(schema.fields)
+        return Moments(
+            schema=schema,
+            shift=np.zeros(p) if shift is None else shift,
+            presence=(),
+            sums=np.zeros((2 if exact else 1, folds, p + 1, p + 1)),
+            rows=np.zeros(folds, dtype=np.int64),
+            squared_weights=np.zeros(folds),
+            weighting=weighting,
+        )
+
+    @property
+    def folds(self) -> int:
+        """Number of folds K."""
+        return len(self.rows)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the sums are kept in compensated (double-double) arithmetic."""
+        return len(self.sums) == 2
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the independent fields (p,): the order of `mean` and `covariance`."""
+        return tuple(self.schema.fields[i] for i in self.schema.independent)
+
+    @cached_property
+    def total(self) -> Estimate:
+        """Mean, covariance and counts over all folds."""
+        return estimate(self, limbs.total(self.sums), float(self.squared_weights.sum()), int(self.rows.sum()))
+
+    def fold(self, k: int) -> Estimate:
+        """Mean, covariance and counts of fold ``k`` alone."""
+        return estimate(self, self.sums[:, k], float(self.squared_weights[k]), int(self.rows[k]))
+
+    def without(self, k: int) -> Estimate:
+        """Mean, covariance and counts of all folds but ``k``: the training side of cross-validation."""
+        rest = np.arange(self.folds) != k
+        sums = limbs.total(self.sums[:, rest])
+        return estimate(self, sums, float(self.squared_weights[rest].sum()), int(self.rows[rest].sum()))
+
+    @property
+    def count(self) -> float:
+        """Rows measured; with frequency weights the rows they stand for."""
+        return self.total.count
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean of each field over the rows where it is present (p,)."""
+        return self.total.mean
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Covariance (p, p) with denominator n - 1, pairwise over the rows where both cells are present."""
+        return self.total.covariance
+
+    @property
+    def correlation(self) -> NDArray[np.float64]:
+        """Pearson correlation (p, p); 0 off the diagonal for a constant field."""
+        return self.total.correlation
+
+    def frame(self, what: str = "covariance") -> pd.DataFrame:
+        """``"covariance"``, ``"correlation"`` or ``"pairs"`` (counts) as a labelled pandas frame."""
+        import pandas as pd
+
+        values = getattr(self.total, what)
+        return pd.DataFrame(values, index=list(self.columns), columns=list(self.columns))
+
+    def update(self, chunk: Any, **options: Any) -> Moments:
+        """These moments and the rows of one more chunk, numbered on from the last row.
+
+        The chunk is anything `cumulant.measure` takes.
+        """
+        from cumulant.measure.measure import measure
+
+        options.setdefault("rows", int(self.rows.sum()))
+        return self + measure(chunk, like=self, **options)
+
+    def embed(self, schema: Schema, shift: NDArray[np.float64], presence: tuple[int, ...]) -> Moments:
+        """The same rows seen with other levels, reference point and presence fields."""
+        if self.schema == schema and self.presence == presence and np.array_equal(self.shift, shift):
+            return self
+        t = self._embedding(schema, shift, presence)
+        return replace(self, schema=schema, shift=shift, presence=presence, sums=limbs.congruence(t, self.sums))
+
+    def _embedding(self, schema: Schema, shift: NDArray[np.float64], presence: tuple[int, ...]) -> NDArray[np.float64]:
+        k_old, k_new = len(self.presence), len(presence)
+        source = {c: 1 + i for i, c in enumerate(self.presence)}
+        t = np.zeros((1 + k_new + len(schema.fields), 1 + k_old + len(self.schema.fields)))
+        t[0, 0] = 1.0
+        for i, column in enumerate(presence):
+            t[1 + i, source.get(column, 0)] = 1.0
+        where = self.schema.embedding(schema)
+        t[1 + k_new + where, 1 + k_old + np.arange(len(where))] = 1.0
+        # x0 = present · (x − s), so a new reference point s' adds (s − s') times the presence of the field's column.
+        for old, new in enumerate(where):
+            column = int(self.schema.column_of_field[old])
+            t[1 + k_new + new, source.get(column, 0)] += self.shift[old] - shift[new]
+        return t
+
+    def __add__(self, other: Moments) -> Moments:
+        """Moments of the rows of both."""
+        return self._combine(other, 1)
+
+    def __sub__(self, other: Moments) -> Moments:
+        """Moments without the rows of ``other``, which must have been measured here.
+
+        The totals are exact whatever the row numbers of ``other``. The folds are too when its rows have the numbers
+        they had here (``measure(..., rows=)``); folds that would hold fewer than no rows are merged into one.
+        """
+        if other.rows.sum() > self.rows.sum():
+            raise IncompatibleError(
+                f"cannot forget {other.rows.sum():,} rows of {self.rows.sum():,}: subtract only rows that were measured"
+            )
+        return self._combine(other, -1)._with_possible_folds()
+
+    def _combine(self, other: Moments, sign: int) -> Moments:
+        if not isinstance(other, Moments):
+            return NotImplemented
+        weighting = _common_weighting(self, other)
+        if self.folds != other.folds:
+            raise IncompatibleError(
+                f"one side has {self.folds} folds, the other {other.folds}; measure both with the same folds="
+            )
+        schema = self.schema.union(other.schema)
+        presence = tuple(sorted({*self.presence, *other.presence}))
+        base = self if self.rows.sum() else other
+        shift = np.zeros(len(schema.fields))
+        shift[base.schema.embedding(schema)] = base.shift
+        a, b = (side.embed(schema, shift, presence) for side in (self, other))
+        return replace(
+            a,
+            sums=limbs.combine(a.sums, b.sums, sign),
+            rows=a.rows + sign * b.rows,
+            squared_weights=a.squared_weights + sign * b.squared_weights,
+            weighting=weighting,
+        )
+
+    def _with_possible_folds(self) -> Moments:
+        counts = np.einsum("kii->ki", self.sums[0])
+        tolerance = 1e-9 * np.abs(counts).max(axis=0, initial=0.0)
+        if (self.rows >= 0).all() and (counts >= -tolerance).all():
+            return self
+        import warnings
+
+        warnings.warn(
+            "the rows forgotten do not have the row numbers they were measured with, so the folds can no longer be "
+            "told apart: they are merged into one and there is no cross-validation; pass rows= to measure the rows "
+            "to forget with their original numbers",
+            CumulantWarning,
+            stacklevel=3,
+        )
+        return self.merged_folds()
+
+    def merged_folds(self) -> Moments:
+        """The same rows in a single fold."""
+        return replace(
+            self,
+            sums=limbs.total(self.sums)[:, None],
+            rows=self.rows.sum(keepdims=True),
+            squared_weights=self.squared_weights.sum(keepdims=True),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write to one file (safetensors), atomically; `cumulant.load` reads it."""
+        from cumulant import storage
+
+        storage.save(path, "moments", *self.to_state())
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and plain data that determine these moments; the symmetric sums are packed."""
+        upper = np.triu_indices(self.sums.shape[-1])
+        arrays = {
+            "shift": self.shift,
+            "sums": np.ascontiguousarray(self.sums[:, :, upper[0], upper[1]]),
+            "rows": self.rows,
+            "squared_weights": self.squared_weights,
+        }
+        return arrays, {
+            "schema": self.schema.to_list(),
+            "presence": list(self.presence),
+            "weighting": self.weighting,
+        }
+
+    @staticmethod
+    def from_state(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Moments:
+        """The moments that `to_state` described."""
+        schema = Schema.from_list(meta["schema"])
+        presence = tuple(int(c) for c in meta["presence"])
+        q = 1 + len(presence) + len(schema.fields)
+        packed = arrays["sums"]
+        sums = np.zeros((*packed.shape[:2], q, q))
+        upper = np.triu_indices(q)
+        sums[:, :, upper[0], upper[1]] = packed
+        sums[:, :, upper[1], upper[0]] = packed
+        return Moments(
+            schema,
+            arrays["shift"],
+            presence,
+            sums,
+            arrays["rows"],
+            arrays["squared_weights"],
+            meta["weighting"],
+        )
+
+    def __repr__(self) -> str:
+        n = int(self.rows.sum())
+        extra = ", compensated" if self.exact else ""
+        return f"Moments({n:,} rows of {len(self.schema.columns)} columns, {len(self.columns)} fields, {self.folds} folds{extra})"
+
+
+def _common_weighting(a: Moments, b: Moments) -> str:
+    kinds = {m.weighting for m in (a, b) if m.rows.sum()} or {a.weighting}
+    if len(kinds) > 1:
+        if kinds == {"none", "frequency"}:
+            # A row without a weight is a row of frequency one.
+            return "frequency"
+        raise IncompatibleError(
+            f"the weights of the two sides mean different things ({' and '.join(sorted(kinds))}); "
+            "measure both with the same weights and weight_kind="
+        )
+    return kinds.pop()

@@ -1,0 +1,92 @@
+"""The joint distribution of a row: density and random rows, with categories and missing cells.
+
+Categories come first, each given the ones before it (their indicators' linear conditional mean, which is exact for
+one category given another), then the numbers given all categories, as one Gaussian.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.solve.linear import conditional, factor
+from cumulant.solve.mixed import marginal_probabilities
+from cumulant.solve.predictive import Fields, patterns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["log_prob", "sample"]
+
+
+def log_prob(fields: Fields, x: Array, categories: list[Index]) -> Array:
+    """Log density of rows (n, p) in nats (n,); NaN cells are integrated out.
+
+    Fields that others determine (rank-deficient tables) carry no density and are left out.
+    """
+    out = np.zeros(len(x))
+    present = ~np.isnan(x)
+    before = np.zeros(0, dtype=np.int64)
+    for indicators in categories:
+        out += _log_prob_of_category(fields, x, indicators, before)
+        before = np.concatenate([before, indicators])
+    numeric = np.setdiff1d(np.arange(x.shape[1]), before)
+    for rows, observed in patterns(present):
+        known, values = np.intersect1d(observed, before), np.intersect1d(observed, numeric)
+        given = conditional(fields.covariance, known, values)
+        mean = fields.mean[values] + (x[np.ix_(rows, known)] - fields.mean[known]) @ given.coefficients
+        f = factor(given.covariance)
+        white = f.whiten(x[np.ix_(rows, values)] - mean)
+        out[rows] -= 0.5 * ((white**2).sum(axis=1) + f.rank * np.log(2 * np.pi) + f.log_determinant)
+    return out
+
+
+def _log_prob_of_category(fields: Fields, x: Array, indicators: Index, before: Index) -> Array:
+    out = np.zeros(len(x))
+    if not len(indicators):
+        return out
+    rows = np.flatnonzero(~np.isnan(x[:, indicators[0]]))
+    p = _given_categories(fields, x[rows], indicators, before)
+    level = np.where(x[np.ix_(rows, indicators)].any(axis=1), 1 + np.argmax(x[np.ix_(rows, indicators)], axis=1), 0)
+    out[rows] = np.log(p[np.arange(len(rows)), level])
+    return out
+
+
+def _given_categories(fields: Fields, x: Array, indicators: Index, before: Index) -> Array:
+    """Probability of each level given earlier categories (n, 1 + k), never quite zero (Laplace's rule)."""
+    present = ~np.isnan(x)
+    usable = np.zeros_like(present)
+    usable[:, before] = present[:, before]
+    out = np.empty((len(x), 1 + len(indicators)))
+    for rows, observed in patterns(usable):
+        given = conditional(fields.covariance, observed, indicators)
+        deviation = x[np.ix_(rows, observed)] - fields.mean[observed]
+        mean = fields.mean[indicators] + deviation @ given.coefficients
+        out[rows] = np.column_stack([1 - mean.sum(axis=1), mean])
+    out = np.maximum(out, 1 / (fields.count + out.shape[1]))
+    return np.asarray(out / out.sum(axis=1, keepdims=True))
+
+
+def sample(fields: Fields, n: int, categories: list[Index], rng: np.random.Generator) -> Array:
+    """``n`` random rows of fields (n, p)."""
+    x = np.full((n, len(fields.mean)), np.nan)
+    before = np.zeros(0, dtype=np.int64)
+    for indicators in categories:
+        if len(before):
+            p = _given_categories(fields, x, indicators, before)
+        else:
+            p = np.tile(marginal_probabilities(fields.mean[indicators]), (n, 1))
+        level = np.minimum((rng.random((n, 1)) > np.cumsum(p, axis=1)).sum(axis=1), p.shape[1] - 1)
+        x[:, indicators] = level[:, None] == 1 + np.arange(len(indicators))
+        before = np.concatenate([before, indicators])
+    numeric = np.setdiff1d(np.arange(x.shape[1]), before)
+    given = conditional(fields.covariance, before, numeric)
+    # The symmetric square root exists for singular covariances too, and loses no field.
+    w, v = np.linalg.eigh(given.covariance)
+    noise = rng.standard_normal((n, len(numeric))) @ (v * np.sqrt(np.maximum(w, 0.0))).T
+    x[:, numeric] = fields.mean[numeric] + (x[:, before] - fields.mean[before]) @ given.coefficients + noise
+    return x

@@ -1,0 +1,169 @@
+"""Factor a covariance, and integrate fields out: the linear algebra of the exact solver.
+
+Columns are scaled to unit variance first, so that units cannot matter. A field whose variance the fields before it
+explain entirely (constant, duplicate, sum of others) is dropped: its coefficient is zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import lapack, solve_triangular
+
+from cumulant.measure import compensated as dd
+from cumulant.measure.conditioning import COLLINEAR
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Conditional", "Factor", "conditional", "factor"]
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Cholesky factor of a covariance of p fields, scaled to unit variance.
+
+    Parameters
+    ----------
+    scale
+        1/sd of each field (p,), rounded to powers of two in compensated arithmetic; 0 for a constant field.
+    kept
+        Which fields are kept (p,).
+    lower
+        Lower triangular (r, r) for the r kept fields.
+    pair
+        (high, low) parts of the factor over all p fields, in compensated arithmetic; None in plain arithmetic.
+    """
+
+    scale: Array
+    kept: NDArray[np.bool_]
+    lower: Array
+    pair: tuple[Array, Array] | None = None
+
+    @property
+    def rank(self) -> int:
+        """Number of fields kept."""
+        return int(self.kept.sum())
+
+    def whiten(self, deviations: Array) -> Array:
+        """L⁻¹ (x − μ) for rows (n, p): uncorrelated, of unit variance; (n, r)."""
+        scaled = (deviations * self.scale)[:, self.kept]
+        return np.asarray(solve_triangular(self.lower, scaled.T, lower=True, check_finite=False).T)
+
+    def inverse(self) -> Array:
+        """Inverse of the covariance over the kept fields, 0 elsewhere (p, p)."""
+        p = len(self.kept)
+        if self.pair is not None:
+            out = dd.inverse(self.pair, self.kept)[0]
+        else:
+            out = np.zeros((p, p))
+            identity = np.eye(self.rank)
+            half = solve_triangular(self.lower, identity, lower=True, check_finite=False)
+            out[np.ix_(self.kept, self.kept)] = half.T @ half
+        return np.asarray(out * self.scale[:, None] * self.scale[None, :])
+
+    def solve_pair(self, b: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Solve with the scaled covariance in compensated arithmetic; (p, m) pairs."""
+        low = np.zeros((len(self.kept), len(self.kept)))
+        return dd.solve(self.pair if self.pair is not None else (self.lower, low), self.kept, b)
+
+    @cached_property
+    def log_determinant(self) -> float:
+        """ln det of the covariance over the kept fields."""
+        return float(2 * np.log(np.diag(self.lower)).sum() - 2 * np.log(self.scale[self.kept]).sum())
+
+    @cached_property
+    def condition(self) -> float:
+        """Condition number of the correlation matrix of the kept fields (2-norm)."""
+        if not self.rank:
+            return 1.0
+        rows = self.lower / np.sqrt((self.lower**2).sum(axis=1))[:, None]
+        s = np.linalg.svd(rows, compute_uv=False)
+        return float((s[0] / s[-1]) ** 2)
+
+
+def factor(covariance: Array, low: Array | None = None) -> Factor:
+    """Factor a covariance (p, p), dropping fields that add nothing to the ones before them."""
+    diagonal = np.diag(covariance)
+    varies = diagonal > 0
+    scale = np.zeros(len(diagonal))
+    if low is not None:
+        scale[varies] = 2.0 ** -np.round(np.log2(diagonal[varies]) / 2)
+        square = scale[:, None] * scale[None, :]
+        lower, kept = dd.cholesky((covariance * square, low * square), COLLINEAR["compensated"])
+        return Factor(scale, kept, lower[0][np.ix_(kept, kept)], lower)
+    scale[varies] = 1 / np.sqrt(diagonal[varies])
+    r = covariance * scale[:, None] * scale[None, :]
+    lower, info = lapack.dpotrf(r, lower=1, clean=1)
+    if info == 0 and (np.diag(lower) ** 2).min(initial=1.0) > COLLINEAR["double"]:
+        return Factor(scale, varies, lower)
+    kept = _independent(r)
+    lower, _ = lapack.dpotrf(r[np.ix_(kept, kept)], lower=1, clean=1)
+    return Factor(scale, kept, lower)
+
+
+def _independent(r: Array) -> NDArray[np.bool_]:
+    """Which columns of a correlation matrix are no combination of those before: Cholesky, left to right."""
+    p = len(r)
+    lower = np.zeros((p, p))
+    kept = np.zeros(p, dtype=bool)
+    for j in range(p):
+        column = r[j:, j] - lower[j:, :j] @ lower[j, :j]
+        if column[0] > COLLINEAR["double"] and r[j, j] > 0:
+            kept[j] = True
+            lower[j:, j] = column / np.sqrt(column[0])
+    return kept
+
+
+@dataclass(frozen=True, eq=False)
+class Conditional:
+    """p(φ_T | φ_O) with all other fields integrated out.
+
+    Parameters
+    ----------
+    coefficients
+        B (|O|, |T|): the mean is μ_T + (x_O − μ_O) B.
+    covariance
+        C_TT − C_TO C_OO⁻¹ C_OT (|T|, |T|).
+    observed
+        Factor of C_OO.
+    """
+
+    coefficients: Array
+    covariance: Array
+    observed: Factor
+
+
+def conditional(
+    covariance: Array, observed: NDArray[np.int64], targets: NDArray[np.int64], low: Array | None = None
+) -> Conditional:
+    """Integrate out every field but ``observed`` and ``targets``, and fix the observed ones."""
+    oo, ot, tt = (np.ix_(a, b) for a, b in ((observed, observed), (observed, targets), (targets, targets)))
+    if low is None:
+        f = factor(covariance[oo])
+        half = f.whiten(covariance[ot].T).T
+        b = np.zeros((len(observed), len(targets)))
+        b[f.kept] = solve_triangular(f.lower.T, half, lower=False, check_finite=False)
+        b *= f.scale[:, None]
+        schur = covariance[tt] - half.T @ half
+        return Conditional(b, _floor(schur), f)
+    f = factor(covariance[oo], low[oo])
+    s = f.scale[:, None]
+    b_high, b_low = f.solve_pair((covariance[ot] * s, low[ot] * s))
+    b2 = (b_high * s, b_low * s)
+    explained = dd.matmul((covariance[ot].T.copy(), low[ot].T.copy()), b2)
+    schur_high, _ = dd.sub((covariance[tt], low[tt]), explained)
+    return Conditional(b2[0], _floor(schur_high), f)
+
+
+def _floor(covariance: Array) -> Array:
+    """Rounding can leave a variance of zero slightly negative."""
+    covariance = 0.5 * (covariance + covariance.T)
+    diagonal = np.einsum("ii->i", covariance)
+    diagonal[diagonal < 0] = 0.0
+    return covariance

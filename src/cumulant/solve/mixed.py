@@ -1,0 +1,72 @@
+"""Categories among Gaussian fields: one propagator shared by all levels.
+
+The indicators of a category explain the other fields exactly by their class means, and what is left is the pooled
+covariance within classes. So the joint second moments already hold linear discriminant analysis, in closed form:
+p(level | x) ∝ π_level exp(−½ (x − μ_level)ᵀ W⁻¹ (x − μ_level)).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.solve.linear import conditional
+from cumulant.solve.predictive import Fields, patterns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["class_probabilities", "marginal_probabilities"]
+
+
+def marginal_probabilities(mean: Array) -> Array:
+    """Frequencies of all levels (1 + k,) from the means of the k indicators that are not the reference."""
+    p = np.clip(np.concatenate([[1 - mean.sum()], mean]), 0.0, None)
+    return np.asarray(p / p.sum() if p.sum() > 0 else np.full(len(p), 1 / len(p)))
+
+
+def class_probabilities(fields: Fields, x: Array, indicators: NDArray[np.int64]) -> Array:
+    """Probability of each level given the other fields present in each row.
+
+    Parameters
+    ----------
+    fields
+        The model.
+    x
+        Rows (n, p), NaN where unknown.
+    indicators
+        The k indicator fields of the category, its reference level left out.
+
+    Returns
+    -------
+    ndarray
+        (n, 1 + k), rows sum to one; the reference level first.
+
+    References
+    ----------
+    Fisher, Ann. Eugenics 7 (1936) 179; Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, 4.3.
+    """
+    prior = marginal_probabilities(fields.mean[indicators])
+    corners = np.vstack([np.zeros(len(indicators)), np.eye(len(indicators))]) - fields.mean[indicators]
+    present = ~np.isnan(x)
+    present[:, indicators] = False
+    out = np.empty((len(x), len(prior)))
+    with np.errstate(divide="ignore"):
+        log_prior = np.log(prior)
+    for rows, observed in patterns(present):
+        within = conditional(fields.covariance, indicators, observed)
+        centres = fields.mean[observed] + corners @ within.coefficients
+        # Unbiased within classes: one degree of freedom is spent on each class mean.
+        unbiased = fields.degrees / max(fields.count - fields.fixed - len(prior), 1.0)
+        pooled = conditional(within.covariance * unbiased, np.arange(len(observed)), np.zeros(0, dtype=np.int64))
+        white = pooled.observed.whiten(x[np.ix_(rows, observed)] - fields.mean[observed])
+        centres_white = pooled.observed.whiten(centres - fields.mean[observed])
+        # |a − b|² = |a|² − 2ab + |b|², and |a|² is the same for all levels.
+        log_p = log_prior + white @ centres_white.T - 0.5 * (centres_white**2).sum(axis=1)
+        log_p -= log_p.max(axis=1, keepdims=True)
+        p = np.exp(log_p)
+        out[rows] = p / p.sum(axis=1, keepdims=True)
+    return out

@@ -1,0 +1,118 @@
+"""One file for anything that is kept: arrays as safetensors, the rest as JSON in its header.
+
+Nothing in a file is ever executed. A file is written beside its target and renamed over it when complete, so that
+a full disk or a kill leaves the old file as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.errors import FileFormatError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["FORMAT", "VERSION", "read", "save"]
+
+FORMAT = "cumulant"
+VERSION = 1
+
+
+def save(path: str | Path, kind: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
+    """Write ``arrays`` and ``meta`` as a file of ``kind`` (``"moments"``, ``"model"``).
+
+    Raises
+    ------
+    SourceError
+        The file cannot be written; what stood there before is untouched.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    plain = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    header = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "kind": kind,
+        "digest": _digest(plain, meta),
+        "meta": json.dumps(meta, allow_nan=True, sort_keys=True),
+    }
+    write_atomically(path, to_bytes(plain, metadata=header))
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Replace the file at ``path`` by ``content``, entirely or not at all."""
+    target = Path(path)
+    temporary: str | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # Temporary files are private; a result should be as readable as any file the user makes.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(target)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        raise SourceError(
+            f"cannot write {target}: {error.strerror or error}; any earlier file of that name is as it was"
+        ) from error
+
+
+def read(path: str | Path) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
+    """Kind, arrays and plain data of a saved file.
+
+    Raises
+    ------
+    SourceError
+        The file is not there or cannot be read.
+    FileFormatError
+        It is not a cumulant file, is truncated or corrupted, or was written by a newer version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise SourceError(f"no file {path}; check the path, or make it with fit(...).save or cumulant fit")
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            header = dict(file.metadata() or {})
+            if header.get("format") != FORMAT:
+                raise FileFormatError(f"{path} is a safetensors file, but not one that cumulant wrote")
+            if not header["version"].isdigit() or int(header["version"]) > VERSION:
+                found = header["version"]
+                raise FileFormatError(
+                    f"{path} has format version {found}, this cumulant reads up to {VERSION}; upgrade it"
+                )
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator on safe_open)
+            meta = json.loads(header["meta"])
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise FileFormatError(
+            f"{path} is not a cumulant file, or is truncated ({error}); fit the model again or restore a copy"
+        ) from error
+    if _digest(arrays, meta) != header.get("digest"):
+        raise FileFormatError(f"{path} is corrupted: its contents do not match their digest; restore a copy")
+    return header["kind"], arrays, meta
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:
+    digest = hashlib.blake2b(json.dumps(meta, allow_nan=True, sort_keys=True).encode(), digest_size=16)
+    for name in sorted(arrays):
+        value = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {value.dtype.str} {value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,5 @@
+"""The ansatz for F: which terms of its expansion are kept, and what must be measured for them."""
+
+from cumulant.theory.gaussian import Gaussian, GaussianAction, Requirement
+
+__all__ = ["Gaussian", "GaussianAction", "Requirement"]
