@@ -6,13 +6,14 @@ of its column. Lifts are plain declarations: they hold no data beyond what is ne
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from cumulant.errors import DataError, FileFormatError, OptionError
+from cumulant.errors import CumulantWarning, DataError, FileFormatError, OptionError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,8 +144,14 @@ class Categorical:
         unknown = (index < 0) & ~missing
         if self.remainder:
             index = np.where(unknown, len(self.levels), index)
-        else:
+        elif unknown.any():
             missing = missing | unknown
+            first = as_text(cells)[int(np.flatnonzero(unknown)[0])]
+            warnings.warn(
+                f"column '{self.name}' holds levels that were not measured (first: '{first}'): taken as missing",
+                CumulantWarning,
+                stacklevel=2,
+            )
         rows = np.flatnonzero(~missing)
         out[rows, index[rows]] = 1.0
         out[missing] = np.nan
@@ -157,7 +164,8 @@ class Categorical:
         """Levels by index, in the type that the column came in."""
         import pyarrow as pa
 
-        levels = np.array(self.all_levels, dtype=object)
+        # A column without a single cell has no level to give back.
+        levels = np.array(self.all_levels or (None,), dtype=object)
         if not self.remainder and self.arrow != "string":
             levels = pa.array(self.levels).cast(pa.type_for_alias(self.arrow)).to_numpy(zero_copy_only=False)
         return np.asarray(levels[index])

@@ -78,6 +78,16 @@ class Schema:
         i = self.position(column)
         return slice(int(self.starts[i]), int(self.starts[i + 1]))
 
+    @cached_property
+    def _rank(self) -> dict[int, int]:
+        return {int(field): i for i, field in enumerate(self.independent)}
+
+    def independent_of(self, columns: str | Sequence[str]) -> NDArray[np.int64]:
+        """Places among the independent fields of those of one or several columns."""
+        spans = [self.span(name) for name in ([columns] if isinstance(columns, str) else columns)]
+        found = (self._rank[i] for s in spans for i in range(s.start, s.stop) if i in self._rank)
+        return np.fromiter(found, dtype=np.int64)
+
     def position(self, column: str) -> int:
         """Index of a column; an unknown name is a ColumnError that offers close ones."""
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,19 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cumulant import storage
 from cumulant.errors import (
     ColumnError,
-    CumulantWarning,
     DataError,
-    FileFormatError,
     IncompatibleError,
     OptionError,
 )
 from cumulant.lift import Boolean, Categorical, Schema
-from cumulant.lift.schema import unknown_column
 from cumulant.measure import Moments, measure
-from cumulant.solve.exact import solve_exact
 from cumulant.solve.joint import log_prob, sample
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.mixed import class_probabilities
@@ -32,7 +25,7 @@ from cumulant.solve.predictive import Fields, Predictive, predict
 from cumulant.solve.prior import Prior
 from cumulant.source import open_table
 from cumulant.source.fill import Cells, with_cells
-from cumulant.theory import Gaussian, GaussianAction
+from cumulant.theory import GaussianAction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +141,7 @@ class Model:
 
     def entropy(self, columns: str | Sequence[str] | None = None) -> float:
         """Differential entropy of some columns (default all) in nats: ½ ln det(2πe C); -inf if one is determined."""
-        at = self._fields_of(self.columns if columns is None else columns)
+        at = self.schema.independent_of(self.columns if columns is None else columns)
         f = factor(self.covariance[np.ix_(at, at)])
         if f.rank < len(at):
             return -np.inf
@@ -156,7 +149,7 @@ class Model:
 
     def mutual_information(self, a: str | Sequence[str], b: str | Sequence[str]) -> float:
         """What one set of columns tells of another, in nats: −½ ln det(C_a|b)/det(C_a)."""
-        at_a, at_b = self._fields_of(a), self._fields_of(b)
+        at_a, at_b = self.schema.independent_of(a), self.schema.independent_of(b)
         both = sorted(set(at_a) & set(at_b))
         if both:
             raise OptionError(f"the two sets share the field '{self.fields[both[0]]}'; give disjoint sets of columns")
@@ -184,7 +177,7 @@ class Model:
         self._require(values)
         x = self._lift({name: [value] for name, value in values.items()})[0]
         rest = [name for name in self.columns if name not in values]
-        observed, targets = np.flatnonzero(~np.isnan(x)), self._fields_of(rest)
+        observed, targets = np.flatnonzero(~np.isnan(x)), self.schema.independent_of(rest)
         g = self.gaussian
         given = conditional(g.covariance, observed, targets, g.low)
         deviation = x[observed] - g.mean[observed]
@@ -206,7 +199,7 @@ class Model:
 
     def marginal(self, columns: Sequence[str]) -> Model:
         """The model of some columns, all others integrated out (they drop out of C)."""
-        at = self._fields_of(columns)
+        at = self.schema.independent_of(columns)
         g = self.gaussian
         low = None if g.low is None else g.low[np.ix_(at, at)]
         return replace(
@@ -277,56 +270,34 @@ class Model:
             raise OptionError(f"output={output!r}: choose 'mean', 'interval', 'density' or 'samples'")
         if not 0 < level < 1:
             raise OptionError(f"level={level!r}: a probability between 0 and 1")
-        x, index = self._given(given, targets)
+        x = self._given(given, targets)
+        index = given.index if type(given).__module__.startswith("pandas") else None
         out = {name: self._predict_one(name, x, output, level, draws, seed) for name in targets}
         if isinstance(target, str):
-            return _indexed(out[target], index)
+            return with_index(out[target], index)
         import pandas as pd
 
         if output == "mean":
             return pd.DataFrame(out, index=index)
         if output == "interval":
-            return pd.concat({name: _indexed(frame, index) for name, frame in out.items()}, axis=1)
-        return {name: _indexed(value, index) for name, value in out.items()}
+            return pd.concat({name: with_index(frame, index) for name, frame in out.items()}, axis=1)
+        return {name: with_index(value, index) for name, value in out.items()}
 
     def _predict_one(
-        self, name: str, x: NDArray[np.float64], output: str, level: float, draws: int, seed: int | None
+        self,
+        name: str,
+        x: NDArray[np.float64],
+        output: str = "mean",
+        level: float = 0.9,
+        draws: int = 1,
+        seed: Any = None,
     ) -> Any:
-        import pandas as pd
-
         lift = self.schema.lifts[self.schema.position(name)]
-        at = self._fields_of(name)
+        at = self.schema.independent_of(name)
         if isinstance(lift, (Categorical, Boolean)):
-            return self._predict_class(lift, class_probabilities(self.gaussian, x, at), output, draws, seed)
+            return class_output(lift, class_probabilities(self.gaussian, x, at), output, draws, seed)
         mean, scale, dof = predict(self.gaussian, x, at)
-        density = Predictive(name, mean[:, 0], scale[:, 0], dof)
-        back = lift.inverse
-        if output == "mean":
-            return back(mean)
-        if output == "density":
-            return density
-        if output == "samples":
-            drawn = density.sample(draws, seed)
-            return np.stack([back(drawn[:, [i]]) for i in range(draws)], axis=1)
-        low, high = density.interval(level)
-        return pd.DataFrame({"mean": back(mean), "low": back(low[:, None]), "high": back(high[:, None])})
-
-    def _predict_class(
-        self, lift: Categorical | Boolean, p: NDArray[np.float64], output: str, draws: int, seed: int | None
-    ) -> Any:
-        import pandas as pd
-
-        if output == "interval":
-            raise OptionError(
-                f"column '{lift.name}' is a category and has no interval; "
-                "output='density' gives the probability of each level"
-            )
-        if output == "mean":
-            return p[:, 1] if isinstance(lift, Boolean) else lift.inverse(p)
-        labels = np.array([False, True]) if isinstance(lift, Boolean) else lift.cells(np.arange(p.shape[1]))
-        if output == "density":
-            return pd.DataFrame(p, columns=list(labels))
-        return labels[_draw(p, draws, np.random.default_rng(seed))]
+        return number_output(lift, Predictive(name, mean[:, 0], scale[:, 0], dof), output, level, draws, seed)
 
     # ------------------------------------------------------------------ the joint distribution
 
@@ -351,14 +322,14 @@ class Model:
         x = self._lift(table)
         cells: Cells = {}
         for name in self.columns:
-            at = self._fields_of(name)
+            at = self.schema.independent_of(name)
             absent: NDArray[np.bool_] = np.isnan(x[:, at]).any(axis=1)
             if name in table.schema.names and absent.any():
                 cells[name] = (absent, self._most_likely(name, x[absent]))
         return with_cells(data, table, cells)
 
     def _most_likely(self, name: str, x: NDArray[np.float64]) -> NDArray[Any]:
-        value: NDArray[Any] = self._predict_one(name, x, "mean", 0.9, 1, None)
+        value: NDArray[Any] = self._predict_one(name, x)
         return value > 0.5 if isinstance(self.schema.lifts[self.schema.position(name)], Boolean) else value
 
     # ------------------------------------------------------------------ explanation
@@ -417,6 +388,8 @@ class Model:
         again = (
             self.prior.mass if self.prior.kind == "given" else None if self.prior.kind == "none" else self.prior.kind
         )
+        from cumulant.model.fit import solve
+
         return solve(m, prior=again, target=self.target)
 
     def _moments(self, what: str) -> Moments:
@@ -429,45 +402,13 @@ class Model:
     # ------------------------------------------------------------------ files
 
     def save(self, path: str | Path, *, moments: bool = True) -> None:
-        """Write the model to one file, atomically. Without ``moments`` it is smaller but cannot merge or forget."""
-        g = self.gaussian
-        arrays = {
-            "mean": g.mean,
-            "covariance": g.covariance,
-            "prior_grid": self.prior.grid,
-            "prior_curve": self.prior.curve,
-        }
-        if g.low is not None:
-            arrays["low"] = g.low
-        meta: dict[str, Any] = {
-            "schema": self.schema.to_list(),
-            "theory": "gaussian",
-            "gaussian": {k: getattr(g, k) for k in ("count", "degrees", "mass", "fixed", "leverage")},
-            "prior": {"mass": self.prior.mass, "kind": self.prior.kind, "reason": self.prior.reason},
-            "notes": list(self.notes),
-            "target": self.target,
-            "effort": None if self.effort is None else dict(self.effort),
-        }
-        if moments and self.moments is not None:
-            kept, meta["moments"] = self.moments.to_state()
-            arrays.update({f"moments.{name}": value for name, value in kept.items()})
-        storage.save(path, "model", arrays, meta)
+        """Write the model to one file, atomically; `cumulant.load` reads it.
 
-    @staticmethod
-    def _from_state(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
-        m = None
-        if "moments" in meta:
-            kept = {k.removeprefix("moments."): v for k, v in arrays.items() if k.startswith("moments.")}
-            m = Moments.from_state(kept, meta["moments"])
-        return Model(
-            Schema.from_list(meta["schema"]),
-            Fields(arrays["mean"], arrays["covariance"], arrays.get("low"), **meta["gaussian"]),
-            Prior(**meta["prior"], grid=arrays["prior_grid"], curve=arrays["prior_curve"]),
-            tuple(meta["notes"]),
-            meta["target"],
-            m,
-            meta["effort"],
-        )
+        Without ``moments`` the file is smaller (some 8·p² bytes) but the model can no longer merge or forget.
+        """
+        from cumulant.model.file import save
+
+        save(self, path, moments=moments)
 
     def __repr__(self) -> str:
         size = f"{len(self.columns)} columns, {len(self.fields)} fields, {self.count:,.0f} rows"
@@ -486,24 +427,12 @@ class Model:
         for name in names:
             self.schema.position(name)
 
-    @cached_property
-    def _index(self) -> dict[int, int]:
-        return {int(field): i for i, field in enumerate(self.schema.independent)}
-
-    def _fields_of(self, columns: str | Sequence[str]) -> NDArray[np.int64]:
-        names = [columns] if isinstance(columns, str) else list(columns)
-        spans = [self.schema.span(name) for name in names]
-        return np.array(
-            [self._index[i] for s in spans for i in range(s.start, s.stop) if i in self._index],
-            dtype=np.int64,
-        )
-
     def _categories(self) -> list[NDArray[np.int64]]:
         lifts = self.schema.lifts
-        return [self._fields_of(lift.name) for lift in lifts if isinstance(lift, (Categorical, Boolean))]
+        return [self.schema.independent_of(lift.name) for lift in lifts if isinstance(lift, (Categorical, Boolean))]
 
     def _cells(self, name: str, x: NDArray[np.float64]) -> NDArray[Any]:
-        lift, values = self.schema.lifts[self.schema.position(name)], x[:, self._fields_of(name)]
+        lift, values = self.schema.lifts[self.schema.position(name)], x[:, self.schema.independent_of(name)]
         if isinstance(lift, Categorical):
             return lift.inverse(np.column_stack([1 - values.sum(axis=1), values]))
         cells = lift.inverse(values)
@@ -514,8 +443,7 @@ class Model:
         if not set(table.schema.names) & set(self.columns):
             theirs, ours = ", ".join(table.schema.names[:8]), ", ".join(self.columns[:8])
             raise ColumnError(f"none of the columns {theirs} is in the model; it has {ours}")
-        blocks = [self.schema.forward(batch)[:, self.schema.independent] for batch in table.open()]
-        x = np.concatenate(blocks) if blocks else np.zeros((0, len(self.fields)))
+        x = np.concatenate([np.zeros((0, len(self.fields))), *lifted(table, self.schema)])
         if np.isinf(x).any():
             row, field = (int(i[0]) for i in np.nonzero(np.isinf(x)))
             raise DataError(
@@ -523,128 +451,10 @@ class Model:
             )
         return x
 
-    def _given(self, given: Any, targets: Sequence[str]) -> tuple[NDArray[np.float64], Any]:
-        if given is None:
-            return np.full((1, len(self.fields)), np.nan), None
+    def _given(self, given: Any, targets: Sequence[str]) -> NDArray[np.float64]:
         if isinstance(given, Mapping):
-            for name in given:
-                if name not in self.columns:
-                    raise unknown_column(str(name), self.columns)
+            self._require(given)
             given = {name: value for name, value in given.items() if name not in targets}
-            if not given:
-                return np.full((1, len(self.fields)), np.nan), None
-        return self._lift(given), getattr(given, "index", None) if type(given).__module__.startswith("pandas") else None
-
-
-def fit(
-    table: Any,
-    theory: str | Gaussian = "auto",
-    target: str | None = None,
-    *,
-    prior: str | float | None = "auto",
-    **measure_options: Any,
-) -> Model:
-    """Measure a table in one pass and solve for its free energy.
-
-    Parameters
-    ----------
-    table
-        Anything `measure` takes.
-    theory
-        The ansatz for F; ``"auto"`` takes `Gaussian`.
-    target
-        A column to be predicted: the prior is then chosen for it, and `Model.summary` shows it. Any other column can
-        be predicted just as well.
-    prior
-        Mass term (ridge): ``"auto"`` (none where there are plenty of rows, else by the evidence), ``None``,
-        ``"evidence"``, ``"folds"``, or the mass.
-    **measure_options
-        Those of `measure`: ``missing``, ``weights``, ``lifts``, ``folds``, …
-
-    Returns
-    -------
-    Model
-
-    Examples
-    --------
-    >>> import cumulant as cm
-    >>> model = cm.fit({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 2.9, 5.1, 7.0]}, target="y", prior=None)
-    >>> round(float(model.summary().table.loc["x", "coefficient"]), 3)
-    2.02
-    """
-    wall, cpu = time.perf_counter(), time.process_time()
-    m = measure(table, **measure_options)
-    model = solve(m, theory, prior=prior, target=target)
-    effort = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
-    return replace(model, effort={"rows": float(m.rows.sum()), "fields": float(len(m.columns)), **effort})
-
-
-def solve(
-    m: Moments,
-    theory: str | Gaussian = "auto",
-    *,
-    prior: str | float | None = "auto",
-    target: str | None = None,
-) -> Model:
-    """Solve moments for a free energy.
-
-    Parameters
-    ----------
-    m
-        Moments of order 2.
-    theory
-        The ansatz for F.
-    prior, target
-        As in `fit`.
-
-    Raises
-    ------
-    DataError
-        No rows were measured.
-    ColumnError
-        There is no column ``target``.
-    """
-    if not (theory == "auto" or isinstance(theory, Gaussian)):
-        raise OptionError(f"theory={theory!r}: choose 'auto' or cm.Gaussian()")
-    fields = None
-    if target is not None:
-        span = m.schema.span(target)
-        fields = np.flatnonzero((m.schema.independent >= span.start) & (m.schema.independent < span.stop))
-    s = solve_exact(m, prior, fields)
-    for note in s.notes:
-        if "nearest" in note:
-            warnings.warn(note, CumulantWarning, stacklevel=2)
-    gaussian = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass)
-    return Model(m.schema, gaussian, s.prior, s.notes, target, m)
-
-
-def load(path: str | Path) -> Model | Moments:
-    """Read a model or moments that were saved; nothing in the file is executed.
-
-    Raises
-    ------
-    SourceError
-        There is no such file.
-    FileFormatError
-        It is truncated, corrupted, foreign or from a newer version.
-    """
-    kind, arrays, meta = storage.read(path)
-    try:
-        if kind == "moments":
-            return Moments.from_state(arrays, meta)
-        if kind == "model":
-            return Model._from_state(arrays, meta)
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path} is incomplete ({error}); fit the model again or restore a copy") from error
-    raise FileFormatError(f"{path} holds '{kind}', which this version does not know; upgrade cumulant")
-
-
-def _indexed(value: Any, index: Any) -> Any:
-    if index is not None and hasattr(value, "set_axis"):
-        return value.set_axis(index, axis=0)
-    return value
-
-
-def _draw(p: NDArray[np.float64], draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    edges = np.cumsum(p, axis=1)[:, None, :]
-    return np.minimum((rng.random((len(p), draws, 1)) > edges).sum(axis=2), p.shape[1] - 1)
+        if given is None or (isinstance(given, Mapping) and not given):
+            return np.full((1, len(self.fields)), np.nan)
+        return self._lift(given)

@@ -1,0 +1,80 @@
+"""A model as one file: its arrays, and as plain data everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cumulant import storage
+from cumulant.errors import FileFormatError
+from cumulant.lift import Schema
+from cumulant.measure import Moments
+from cumulant.model.model import Model
+from cumulant.solve.predictive import Fields
+from cumulant.solve.prior import Prior
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["load", "save"]
+
+COUNTS = ("count", "degrees", "mass", "fixed", "leverage")
+
+
+def save(model: Model, path: str | Path, *, moments: bool) -> None:
+    """Write a model, with or without the moments it was solved from."""
+    g, prior = model.gaussian, model.prior
+    arrays = {"mean": g.mean, "covariance": g.covariance, "prior_grid": prior.grid, "prior_curve": prior.curve}
+    if g.low is not None:
+        arrays["low"] = g.low
+    meta: dict[str, Any] = {
+        "schema": model.schema.to_list(),
+        "theory": "gaussian",
+        "gaussian": {name: float(getattr(g, name)) for name in COUNTS},
+        "prior": {"mass": prior.mass, "kind": prior.kind, "reason": prior.reason},
+        "notes": list(model.notes),
+        "target": model.target,
+        "effort": None if model.effort is None else dict(model.effort),
+    }
+    if moments and model.moments is not None:
+        kept, meta["moments"] = model.moments.to_state()
+        arrays.update({f"moments.{name}": value for name, value in kept.items()})
+    storage.save(path, "model", arrays, meta)
+
+
+def load(path: str | Path) -> Model | Moments:
+    """Read a model or moments that were saved; nothing in the file is executed.
+
+    Raises
+    ------
+    SourceError
+        There is no such file.
+    FileFormatError
+        It is truncated, corrupted, foreign or from a newer version.
+    """
+    kind, arrays, meta = storage.read(path)
+    try:
+        if kind == "moments":
+            return Moments.from_state(arrays, meta)
+        if kind == "model":
+            return _model(arrays, meta)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileFormatError(f"{path} is incomplete ({error}); fit the model again or restore a copy") from error
+    raise FileFormatError(f"{path} holds '{kind}', which this version does not know; upgrade cumulant")
+
+
+def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
+    moments = None
+    if "moments" in meta:
+        kept = {k.removeprefix("moments."): v for k, v in arrays.items() if k.startswith("moments.")}
+        moments = Moments.from_state(kept, meta["moments"])
+    return Model(
+        schema=Schema.from_list(meta["schema"]),
+        gaussian=Fields(arrays["mean"], arrays["covariance"], arrays.get("low"), **meta["gaussian"]),
+        prior=Prior(**meta["prior"], grid=arrays["prior_grid"], curve=arrays["prior_curve"]),
+        notes=tuple(meta["notes"]),
+        target=meta["target"],
+        moments=moments,
+        effort=meta["effort"],
+    )

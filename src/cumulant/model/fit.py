@@ -1,0 +1,99 @@
+"""From a table to a model: measure, then solve."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cumulant.errors import CumulantWarning, OptionError
+from cumulant.measure import measure
+from cumulant.model.model import Model
+from cumulant.solve.exact import solve_exact
+from cumulant.solve.predictive import Fields
+from cumulant.theory import Gaussian
+
+if TYPE_CHECKING:
+    from cumulant.measure import Moments
+
+__all__ = ["fit", "solve"]
+
+
+def fit(
+    table: Any,
+    theory: str | Gaussian = "auto",
+    target: str | None = None,
+    *,
+    prior: str | float | None = "auto",
+    **measure_options: Any,
+) -> Model:
+    """Measure a table in one pass and solve for its free energy.
+
+    Parameters
+    ----------
+    table
+        Anything `measure` takes.
+    theory
+        The ansatz for F; ``"auto"`` takes `Gaussian`.
+    target
+        A column to be predicted: the prior is then chosen for it, and `Model.summary` shows it. Any other column can
+        be predicted just as well.
+    prior
+        Mass term (ridge): ``"auto"`` (none where there are plenty of rows, else by the evidence), ``None``,
+        ``"evidence"``, ``"folds"``, or the mass.
+    **measure_options
+        Those of `measure`: ``missing``, ``weights``, ``lifts``, ``folds``, …
+
+    Returns
+    -------
+    Model
+
+    Examples
+    --------
+    >>> import cumulant as cm
+    >>> model = cm.fit({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 2.9, 5.1, 7.0]}, target="y", prior=None)
+    >>> round(float(model.summary().table.loc["x", "coefficient"]), 3)
+    2.02
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    m = measure(table, **measure_options)
+    model = solve(m, theory, prior=prior, target=target)
+    effort = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+    return replace(model, effort={"rows": float(m.rows.sum()), "fields": float(len(m.columns)), **effort})
+
+
+def solve(
+    m: Moments,
+    theory: str | Gaussian = "auto",
+    *,
+    prior: str | float | None = "auto",
+    target: str | None = None,
+) -> Model:
+    """Solve moments for a free energy.
+
+    Parameters
+    ----------
+    m
+        Moments of order 2.
+    theory
+        The ansatz for F.
+    prior, target
+        As in `fit`.
+
+    Raises
+    ------
+    DataError
+        No rows were measured.
+    ColumnError
+        There is no column ``target``.
+    """
+    if not (theory == "auto" or isinstance(theory, Gaussian)):
+        raise OptionError(f"theory={theory!r}: choose 'auto' or cm.Gaussian()")
+    fields = None if target is None else m.schema.independent_of(target)
+    s = solve_exact(m, prior, fields)
+    for note in s.notes:
+        if "nearest" in note:
+            warnings.warn(note, CumulantWarning, stacklevel=2)
+    gaussian = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass)
+    return Model(m.schema, gaussian, s.prior, s.notes, target, m)

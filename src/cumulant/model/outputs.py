@@ -1,0 +1,65 @@
+"""From predictive distributions to what the user asked for, in the column's own cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.errors import OptionError
+from cumulant.lift import Boolean, Categorical
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.lift import Lift
+    from cumulant.solve.predictive import Predictive
+
+__all__ = ["class_output", "number_output", "with_index"]
+
+
+def number_output(lift: Lift, density: Predictive, output: str, level: float, draws: int, seed: int | None) -> Any:
+    """Mean, interval, density or samples of a column of numbers, dates or times."""
+
+    def cells(values: NDArray[np.float64]) -> NDArray[Any]:
+        return lift.inverse(values.reshape(-1, 1)).reshape(values.shape)
+
+    if output == "mean":
+        return cells(density.mean)
+    if output == "density":
+        return density
+    if output == "samples":
+        return cells(density.sample(draws, seed))
+    import pandas as pd
+
+    low, high = density.interval(level)
+    return pd.DataFrame({"mean": cells(density.mean), "low": cells(low), "high": cells(high)})
+
+
+def class_output(lift: Categorical | Boolean, p: NDArray[np.float64], output: str, draws: int, seed: int | None) -> Any:
+    """Most probable level, probabilities (n, levels) or samples of a category."""
+    if output == "interval":
+        raise OptionError(
+            f"column '{lift.name}' is a category and has no interval; "
+            "output='density' gives the probability of each level"
+        )
+    if output == "mean":
+        return p[:, 1] if isinstance(lift, Boolean) else lift.inverse(p)
+    labels = np.array([False, True]) if isinstance(lift, Boolean) else lift.cells(np.arange(p.shape[1]))
+    if output == "samples":
+        return labels[_draw(p, draws, np.random.default_rng(seed))]
+    import pandas as pd
+
+    return pd.DataFrame(p, columns=list(labels))
+
+
+def with_index(value: Any, index: Any) -> Any:
+    """A frame with the row labels of the table it answers."""
+    if index is not None and hasattr(value, "set_axis"):
+        return value.set_axis(index, axis=0)
+    return value
+
+
+def _draw(p: NDArray[np.float64], draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    edges = np.cumsum(p, axis=1)[:, None, :]
+    return np.asarray(np.minimum((rng.random((len(p), draws, 1)) > edges).sum(axis=2), p.shape[1] - 1))
