@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cumulant.errors import (
-    ColumnError,
-    DataError,
-    IncompatibleError,
-    OptionError,
-)
+from cumulant.errors import ColumnError, DataError, IncompatibleError, OptionError
 from cumulant.lift import Boolean, Categorical, Schema
-from cumulant.measure import Moments, measure
+from cumulant.measure import Moments, lifted, measure
+from cumulant.model.outputs import class_output, number_output, with_index
 from cumulant.solve.joint import log_prob, sample
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.mixed import class_probabilities
@@ -34,7 +30,7 @@ if TYPE_CHECKING:
     from cumulant.explain.ledger import Ledger
     from cumulant.explain.summary import Summary
 
-__all__ = ["Model", "fit", "load", "solve"]
+__all__ = ["Model"]
 
 Output = Literal["mean", "interval", "density", "samples"]
 
@@ -323,7 +319,7 @@ class Model:
         cells: Cells = {}
         for name in self.columns:
             at = self.schema.independent_of(name)
-            absent: NDArray[np.bool_] = np.isnan(x[:, at]).any(axis=1)
+            absent = np.asarray(np.isnan(x[:, at]).any(axis=1))
             if name in table.schema.names and absent.any():
                 cells[name] = (absent, self._most_likely(name, x[absent]))
         return with_cells(data, table, cells)
