@@ -122,8 +122,13 @@ class Schema:
                     _warn_capped(lift.name, limit)
         return self if lifts == list(self.lifts) else Schema(tuple(lifts))
 
-    def union(self, other: Schema) -> Schema:
-        """The schema that rows of both tables fit; columns must agree in name, order and kind."""
+    def union(
+        self, other: Schema, void: frozenset[str] = frozenset(), void_other: frozenset[str] = frozenset()
+    ) -> Schema:
+        """The schema that rows of both tables fit; columns must agree in name, order and kind.
+
+        Columns of which a table had no cell at all (``void``, ``void_other``) take the kind they have in the other.
+        """
         if self == other:
             return self
         if self.columns != other.columns:
@@ -132,10 +137,14 @@ class Schema:
             raise IncompatibleError(
                 f"the two tables do not have the same columns: {what}; select the same columns in both"
             )
-        return Schema(tuple(_unite(a, b) for a, b in zip(self.lifts, other.lifts, strict=True)))
+        pairs = zip(self.lifts, other.lifts, strict=True)
+        return Schema(tuple(b if a.name in void else a if a.name in void_other else _unite(a, b) for a, b in pairs))
 
     def embedding(self, target: Schema) -> NDArray[np.int64]:
-        """For each field of this schema its index in ``target``: a level that target lacks goes to ``(other)``."""
+        """For each field of this schema its index in ``target``, or -1 for one that target does not have.
+
+        A level that target lacks goes to its ``(other)``.
+        """
         index = {field: i for i, field in enumerate(target.fields)}
         names = ((lift.name, field) for lift in self.lifts for field in lift.fields)
         return np.array([index.get(f, index.get(f"{name}={OTHER}", -1)) for name, f in names], dtype=np.int64)

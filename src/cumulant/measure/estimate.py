@@ -71,6 +71,7 @@ def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows
     weight = float(sums[0, 0, 0])
     # Importance weights are scaled to mean one, so that their unit cannot matter.
     unit = rows / weight if m.weighting == "importance" and weight > 0 else 1.0
+    count = float(rows) if m.weighting == "importance" else weight
     lost = squared_weights / weight if m.weighting == "importance" and weight > 0 else 1.0
     if k == 0:
         mean = _divide(sums[0, x, 0], weight)
@@ -80,7 +81,7 @@ def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows
         covariance = _divide(high, denominator)
         low_part = _low_quotient(high, low, denominator)
         covariance = _diagonal_not_negative(covariance)
-        return Estimate(weight * unit, denominator * unit, pairs * unit, mean + shift, covariance, low_part, True)
+        return Estimate(count, denominator * unit, pairs * unit, mean + shift, covariance, low_part, True)
     source = {c: 1 + i for i, c in enumerate(m.presence)}
     mask = np.array([source.get(int(c), 0) for c in m.schema.column_of_field[keep]], dtype=np.int64)
     total = sums.sum(axis=0)
@@ -90,7 +91,7 @@ def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows
     mean = _divide(np.diag(first), np.diag(pairs))
     scatter = second - first * _divide(first.T, pairs)
     covariance = _diagonal_not_negative(np.where(pairs > lost, _divide(scatter, pairs - lost), 0.0))
-    return Estimate(weight * unit, (weight - lost) * unit, pairs * unit, mean + shift, covariance, None, False)
+    return Estimate(count, (weight - lost) * unit, pairs * unit, mean + shift, covariance, None, False)
 
 
 def _divide(a: NDArray[np.float64], b: NDArray[np.float64] | float) -> NDArray[np.float64]:

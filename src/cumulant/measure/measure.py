@@ -198,14 +198,12 @@ class _Accumulator:
         m = self.m
         grown = m.schema.grow(batch, self.levels)
         if grown != m.schema:
-            shift = np.zeros(len(grown.fields))
-            shift[m.schema.embedding(grown)] = m.shift
-            m = m.embed(grown, shift, m.presence)
+            m = m.embed(grown, m.shift_in(grown), m.presence)
         weights = self.side.weights_of(batch, self.seen)
         rows = self.side.rows_of(batch, self.seen)
         x = m.schema.forward(batch)
         self._refuse_infinite(x, m.schema)
-        absent = np.isnan(x)
+        absent = _absent_cells(x, m.schema)
         if absent.any():
             if self.missing == "error":
                 self._refuse_missing(absent, m.schema)
@@ -226,9 +224,9 @@ class _Accumulator:
             )
 
     def _refuse_missing(self, absent: NDArray[np.bool_], schema: Schema) -> None:
-        row, field = (int(i[0]) for i in np.nonzero(absent))
+        row, column = (int(i[0]) for i in np.nonzero(absent))
         raise DataError(
-            f"column '{schema.columns[schema.column_of_field[field]]}' is missing in row {self.seen + row}; "
+            f"column '{schema.columns[column]}' is missing in row {self.seen + row}; "
             'fill the cell, or measure with missing="integrate" or "drop"'
         )
 
@@ -240,17 +238,15 @@ def _added(
     rows: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
 ) -> Moments:
-    first_fields = m.schema.starts[:-1][np.diff(m.schema.starts) > 0]
-    with_missing = m.schema.column_of_field[first_fields[absent[:, first_fields].any(axis=0)]]
-    presence = tuple(sorted({*m.presence, *(int(c) for c in with_missing)}))
+    presence = tuple(sorted({*m.presence, *(int(c) for c in np.flatnonzero(absent.any(axis=0)))}))
     m = m.embed(m.schema, m.shift, presence)
     k = len(presence)
     z = np.empty((len(x), 1 + k + x.shape[1]))
     z[:, 0] = 1.0
     np.subtract(x, m.shift, out=z[:, 1 + k :])
     if k:
-        z[:, 1 : 1 + k] = ~absent[:, m.schema.starts[list(presence)]]
-        z[:, 1 + k :][absent] = 0.0
+        z[:, 1 : 1 + k] = ~absent[:, list(presence)]
+        z[:, 1 + k :][np.isnan(x)] = 0.0
     fold = kernels.fold_of(rows, m.folds)
     sums = kernels.grams(z, fold, m.folds, weights, exact=m.exact)
     squares = np.bincount(fold, weights=None if weights is None else weights**2, minlength=m.folds)
@@ -260,6 +256,15 @@ def _added(
         rows=m.rows + np.bincount(fold, minlength=m.folds),
         squared_weights=m.squared_weights + squares,
     )
+
+
+def _absent_cells(x: NDArray[np.float64], schema: Schema) -> NDArray[np.bool_]:
+    """Which cells (n, columns) are missing, from fields (n, p)."""
+    # A category that has shown no level yet has no field, and no cell either.
+    has_fields = np.diff(schema.starts) > 0
+    out = np.ones((len(x), len(schema.columns)), dtype=bool)
+    out[:, has_fields] = np.isnan(x[:, schema.starts[:-1][has_fields]])
+    return out
 
 
 def _begin(schema: Schema, pilot: list[pa.RecordBatch], folds: int, weighting: str, precision: str) -> Moments:

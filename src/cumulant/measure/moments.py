@@ -151,6 +151,20 @@ class Moments:
         options.setdefault("rows", int(self.rows.sum()))
         return self + measure(chunk, like=self, **options)
 
+    @property
+    def _void(self) -> frozenset[str]:
+        """Columns without a single cell: their kind is a guess."""
+        source = {c: 1 + i for i, c in enumerate(self.presence)}
+        weight = self.sums[0].sum(axis=0).diagonal()
+        return frozenset(name for i, name in enumerate(self.schema.columns) if not weight[source.get(i, 0)] > 0)
+
+    def shift_in(self, schema: Schema) -> NDArray[np.float64]:
+        """The reference point for another schema of the same columns; 0 for fields that are new in it."""
+        shift = np.zeros(len(schema.fields))
+        where = self.schema.embedding(schema)
+        shift[where[where >= 0]] = self.shift[where >= 0]
+        return shift
+
     def embed(self, schema: Schema, shift: NDArray[np.float64], presence: tuple[int, ...]) -> Moments:
         """The same rows seen with other levels, reference point and presence fields."""
         if self.schema == schema and self.presence == presence and np.array_equal(self.shift, shift):
@@ -165,10 +179,11 @@ class Moments:
         t[0, 0] = 1.0
         for i, column in enumerate(presence):
             t[1 + i, source.get(column, 0)] = 1.0
-        where = self.schema.embedding(schema)
-        t[1 + k_new + where, 1 + k_old + np.arange(len(where))] = 1.0
         # x0 = present · (x − s), so a new reference point s' adds (s − s') times the presence of the field's column.
-        for old, new in enumerate(where):
+        for old, new in enumerate(self.schema.embedding(schema)):
+            if new < 0:
+                continue
+            t[1 + k_new + new, 1 + k_old + old] = 1.0
             column = int(self.schema.column_of_field[old])
             t[1 + k_new + new, source.get(column, 0)] += self.shift[old] - shift[new]
         return t
@@ -197,11 +212,10 @@ class Moments:
             raise IncompatibleError(
                 f"one side has {self.folds} folds, the other {other.folds}; measure both with the same folds="
             )
-        schema = self.schema.union(other.schema)
+        schema = self.schema.union(other.schema, self._void, other._void)
         presence = tuple(sorted({*self.presence, *other.presence}))
         base = self if self.rows.sum() else other
-        shift = np.zeros(len(schema.fields))
-        shift[base.schema.embedding(schema)] = base.shift
+        shift = base.shift_in(schema)
         a, b = (side.embed(schema, shift, presence) for side in (self, other))
         return replace(
             a,
