@@ -2,8 +2,8 @@
 
 Where a covariance matrix has lost half its digits in double precision (a correlation pivot 1 − R² below about
 1e-8) the same sums held as pairs still have them, and unlike a QR factor they can be subtracted again.  The
-arithmetic of :mod:`cumulant.measure.pairs` and the products of :mod:`cumulant.measure.products` are at hand here
-too.
+arithmetic of :mod:`cumulant.measure.pairs` and the products of :mod:`cumulant.measure.products` are at hand
+here too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Mask = NDArray[np.bool_]
 LEAF = 32
 
 
-def cholesky(a: Pair, tolerance: float) -> tuple[Pair, Mask]:
+def cholesky(a: Pair, tolerance: float | Array) -> tuple[Pair, Mask]:
     r"""Cholesky factor A = L Lᵀ of a symmetric positive semi-definite pair, dropping dependent columns.
 
     Columns are taken left to right.  What remains of a diagonal entry after the columns before it, divided by
@@ -49,8 +49,9 @@ def cholesky(a: Pair, tolerance: float) -> tuple[Pair, Mask]:
     ----------
     a : pair of arrays, shape (p, p)
         Exactly symmetric, as :func:`gram` returns it; entries between 1e-145 and 1e145.
-    tolerance : float
-        Relative pivot below which a column counts as a combination of those before it.
+    tolerance : float, or array of shape (p,)
+        Relative pivot below which a column counts as a combination of those before it.  Exact combinations
+        leave some 1e-31 in pairs; if their cells were rounded, about (2⁻⁵³ rms/sd)², rms about zero.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def cholesky(a: Pair, tolerance: float) -> tuple[Pair, Mask]:
     array([[2., 0.],
            [1., 1.]])
     """
-    return _factor(a, np.diagonal(a[0]).copy(), tolerance)
+    return _factor(a, np.maximum(tolerance * np.diagonal(a[0]), 0.0))
 
 
 def solve(lower: Pair, kept: Mask, b: Pair) -> Pair:
@@ -99,15 +100,16 @@ def _part(a: Pair, rows: slice | Mask, columns: slice | Mask) -> Pair:
     return a[0][rows][:, columns], a[1][rows][:, columns]
 
 
-def _factor(a: Pair, original: Array, tolerance: float) -> tuple[Pair, Mask]:
-    if len(original) <= LEAF:
-        return _factor_columns(a, original, tolerance)
-    half = len(original) // 2
+def _factor(a: Pair, floor: Array) -> tuple[Pair, Mask]:
+    """Factor by halves; a column whose remaining diagonal entry is below its floor is dropped."""
+    if len(floor) <= LEAF:
+        return _factor_columns(a, floor)
+    half = len(floor) // 2
     head, tail = slice(0, half), slice(half, None)
-    corner, kept_head = _factor(_part(a, head, head), original[head], tolerance)
+    corner, kept_head = _factor(_part(a, head, head), floor[head])
     above = _part(_part(a, head, tail), kept_head, slice(None))
     side = _substitute(_part(corner, kept_head, kept_head), above)
-    rest, kept_tail = _factor(sub(_part(a, tail, tail), gram(side)), original[tail], tolerance)
+    rest, kept_tail = _factor(sub(_part(a, tail, tail), gram(side)), floor[tail])
     factors = []
     for word in range(2):
         lower = np.zeros_like(a[word])
@@ -119,12 +121,12 @@ def _factor(a: Pair, original: Array, tolerance: float) -> tuple[Pair, Mask]:
     return (factors[0], factors[1]), np.concatenate([kept_head, kept_tail])
 
 
-def _factor_columns(a: Pair, original: Array, tolerance: float) -> tuple[Pair, Mask]:
+def _factor_columns(a: Pair, floor: Array) -> tuple[Pair, Mask]:
     rest_high, rest_low = a[0].copy(), a[1].copy()
     high, low = np.zeros((2, *rest_high.shape))
-    kept = np.zeros(len(original), dtype=bool)
-    for j in range(len(original)):
-        kept[j] = rest_high[j, j] > 0 and rest_high[j, j] >= tolerance * original[j]
+    kept = np.zeros(len(floor), dtype=bool)
+    for j in range(len(floor)):
+        kept[j] = rest_high[j, j] > 0 and rest_high[j, j] >= floor[j]
         if not kept[j]:
             continue
         column = div((rest_high[j:, j], rest_low[j:, j]), sqrt((rest_high[j, j], rest_low[j, j])))
