@@ -310,6 +310,8 @@ def test_dependent_columns_are_dropped_from_left_to_right(p):
     z[:, p - 1] = 0.1 * z[:, p - 2] - 0.7 * z[:, 3]
     lower, kept = dd.cholesky(dd.gram(z), 1e-26)
     assert np.array_equal(np.flatnonzero(~kept), sorted({2, 5, p - 3, p - 1}))
+    assert not lower[0][~kept].any()
+    assert not lower[0][:, ~kept].any()
     # A fit to the kept columns alone solves the same least-squares problem.
     y = r.normal(size=(2 * p, 1))
     right = dd.gram(np.column_stack([z, y]))
