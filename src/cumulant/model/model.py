@@ -330,7 +330,14 @@ class Model:
 
     # ------------------------------------------------------------------ explanation
 
-    def summary(self, target: str | None = None, *, level: float = 0.95, errors: str = "classical") -> Summary:
+    def summary(
+        self,
+        target: str | None = None,
+        *,
+        level: float = 0.95,
+        errors: str = "classical",
+        intercept: bool = True,
+    ) -> Summary:
         """The regression of one column on all others, as a table with errors and tests.
 
         Parameters
@@ -342,10 +349,12 @@ class Model:
         errors
             ``"classical"`` standard errors, or ``"jackknife"``: over the folds, which also hold where the variance
             differs from row to row.
+        intercept
+            Without: a regression through the origin, which needs the moments and no prior.
         """
         from cumulant.explain.summary import summarise
 
-        return summarise(self, self._target(target), level=level, errors=errors)
+        return summarise(self, self._target(target), level=level, errors=errors, intercept=intercept)
 
     def cross_validate(self, target: str | None = None) -> pd.DataFrame:
         """R², RMSE and log-likelihood a row on each held-out fold, from the folds of moments alone."""

@@ -97,9 +97,9 @@ def choose(
 
 
 def effective_count(m: Moments) -> float:
-    """Rows that the least measured pair of fields rests on."""
-    pairs = m.total.pairs
-    return float(pairs.min()) if pairs.size else m.total.count
+    """Rows that the least measured pair of fields rests on; pairs that never meet tell nothing and do not count."""
+    met = m.total.pairs[m.total.pairs > 0]
+    return float(met.min()) if met.size else m.total.count
 
 
 def shrink(covariance: Array, mass: float) -> Array:
@@ -115,8 +115,10 @@ def _fixed(mass: float, kind: str, reason: str) -> Prior:
     return Prior(mass, kind, reason, np.zeros(0), np.zeros(0))
 
 
-def _chosen(kind: str, curve: Array, what: str) -> Prior:
-    best = int(np.argmax(curve))
+def _chosen(kind: str, curve: Array, what: str, rows: float = 1.0) -> Prior:
+    # Among masses that a hundredth of a nat tells apart, the largest: with more fields than rows the curve ends in a
+    # plateau towards no mass, where rounding alone would choose.
+    best = int(np.flatnonzero(curve >= curve.max() - 0.01 / rows)[-1])
     mass = float(GRID[best])
     reason = f"{what} is highest at mass {mass:.3g}"
     if best in (0, len(GRID) - 1):
@@ -136,9 +138,11 @@ def _by_evidence(covariance: Array, count: float, target: NDArray[np.int64] | No
 
 
 def regression_evidence(r_xx: Array, r_xy: Array, r_yy: float, count: float, grid: Array = GRID) -> Array:
-    """ln Z(α) = −(n/2) ln s²(α) − ½ Σ ln(1 + w/α), up to a constant, for each mass on the grid.
+    """ln Z(α) = −((n − 1)/2) ln s²(α) − ½ Σ ln(1 + w/α), up to a constant, for each mass on the grid.
 
-    s²(α) = (y'y − Σ c²/(w + α))/n with X'X = V diag(w) V' and c = V'X'y: O(p³) once, O(p) a point.
+    s²(α) = (y'y − Σ c²/(w + α))/(n − 1) with X'X = V diag(w) V' and c = V'X'y: O(p³) once, O(p) a point. The constant
+    of the regression is integrated out, which costs one of the n rows; were it not, no mass at all would always win
+    where there are as many fields as rows.
 
     References
     ----------
@@ -150,7 +154,7 @@ def regression_evidence(r_xx: Array, r_xy: Array, r_yy: float, count: float, gri
     s2 = r_yy - (c**2 / (w + grid[:, None])).sum(axis=1)
     # Rounding can push a perfect fit below zero; a column of float64 cannot be explained beyond its own digits.
     s2 = np.maximum(s2, 1e-15)
-    return np.asarray(-0.5 * count * np.log(s2) - 0.5 * np.log1p(w / grid[:, None]).sum(axis=1))
+    return np.asarray(-0.5 * (count - 1) * np.log(s2) - 0.5 * np.log1p(w / grid[:, None]).sum(axis=1))
 
 
 def joint_evidence(r: Array, count: float, grid: Array = GRID) -> Array:
@@ -182,7 +186,7 @@ def _by_folds(m: Moments, target: NDArray[np.int64] | None) -> Prior:
         score = _joint_score(train, held) if target is None else _target_score(train, held, target)
         curve += held.count * score
         rows += held.count
-    return _chosen("folds", curve / rows, "the held-out log-likelihood of a row")
+    return _chosen("folds", curve / rows, "the held-out log-likelihood of a row", rows)
 
 
 def second_moment_about(held: Estimate, mean: Array) -> Array:

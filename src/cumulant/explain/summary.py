@@ -1,0 +1,378 @@
+"""The regression table: every figure an ordinary-least-squares user expects, from moments alone."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.errors import IncompatibleError, OptionError
+from cumulant.explain.validate import jackknife, target_and_rest
+from cumulant.lift import Boolean
+from cumulant.solve.regression import Regression, origin_fields, regress
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cumulant.model import Model
+    from cumulant.solve.predictive import Fields
+    from cumulant.solve.prior import Prior
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Summary", "summarise"]
+
+CONSTANT = "const"
+COLUMNS = ("coefficient", "se", "t", "p", "low", "high")
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """One column regressed on all others.
+
+    Prints as a table, also in a notebook; `to_dict` gives plain data.
+
+    Parameters
+    ----------
+    target
+        The column explained.
+    table
+        Indexed by term (``const`` first): ``coefficient``, ``se``, ``t``, ``p`` (two-sided), and ``low`` and
+        ``high``, the confidence interval. A dropped term has coefficient 0 and NaN elsewhere.
+    level
+        Coverage of the intervals.
+    errors
+        ``"classical"`` or ``"jackknife"``.
+    n
+        Rows, or the rows that frequency weights stand for.
+    df_resid, df_model
+        Residual degrees of freedom, and number of coefficients beside the constant (with a prior: effective number).
+    r_squared, adj_r_squared
+        About the mean; about the origin without a constant.
+    f_statistic, f_pvalue
+        Of all coefficients beside the constant together; classical. NaN with a prior.
+    log_likelihood, aic, bic
+        Of a Gaussian with the residuals' variance over n. With importance weights less ½ Σ ln wᵢ, which is the same for
+        every model of the same rows.
+    condition_number
+        Largest over smallest singular value of the design, constant and units as they are, dropped terms left out.
+    residual_sd
+        Square root of the unbiased residual variance, in units of the target.
+    notes
+        What was done that the reader should know.
+    prior
+        The mass and how it was chosen.
+    """
+
+    target: str
+    table: pd.DataFrame
+    level: float
+    errors: str
+    n: float
+    df_resid: float
+    df_model: float
+    r_squared: float
+    adj_r_squared: float
+    f_statistic: float
+    f_pvalue: float
+    log_likelihood: float
+    aic: float
+    bic: float
+    condition_number: float
+    residual_sd: float
+    notes: tuple[str, ...]
+    prior: Prior
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON; None where a figure does not exist."""
+        figures = {name: _plain(getattr(self, name)) for name in _FIGURES}
+        terms = [
+            {"term": term, **{name: _plain(value) for name, value in zip(COLUMNS, row, strict=True)}}
+            for term, row in zip(self.table.index, self.table.to_numpy(), strict=True)
+        ]
+        return {
+            "target": self.target,
+            "level": self.level,
+            "errors": self.errors,
+            **figures,
+            "prior": {"mass": self.prior.mass, "kind": self.prior.kind, "reason": self.prior.reason},
+            "terms": terms,
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        width = max(len(_TERM), *(len(str(term)) for term in self.table.index))
+        lines = [f"{self.target}: linear regression on {len(self.table) - self._has_constant} terms", ""]
+        pairs = self._header()
+        half = (len(pairs) + 1) // 2
+        for i in range(half):
+            (a, b), right = pairs[i], pairs[half + i] if half + i < len(pairs) else None
+            line = f"{a:<22}{b:>14}"
+            lines.append(line if right is None else f"{line}    {right[0]:<22}{right[1]:>14}")
+        lines += ["", " ".join([_TERM.ljust(width), *(name.rjust(12) for name in self._columns())])]
+        lines.append("─" * len(lines[-1]))
+        for term, row in zip(self.table.index, self.table.to_numpy(), strict=True):
+            lines.append(" ".join([str(term).ljust(width), *(cell.rjust(12) for cell in _cells(row))]))
+        if self.notes:
+            lines += ["", "Notes", *(f"· {note}" for note in self.notes)]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        def row(cells: list[str], tag: str = "td") -> str:
+            first, *rest = (html.escape(cell) for cell in cells)
+            right = "".join(f'<{tag} style="text-align:right">{cell}</{tag}>' for cell in rest)
+            return f'<tr><{tag} style="text-align:left">{first}</{tag}>{right}</tr>'
+
+        header = "".join(row([name, value]) for name, value in self._header())
+        terms = zip(self.table.index, self.table.to_numpy(), strict=True)
+        body = "".join(row([str(term), *_cells(values)]) for term, values in terms)
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return (
+            f"<p><b>{html.escape(self.target)}</b>: linear regression</p><table>{header}</table>"
+            f"<table><thead>{row([_TERM, *self._columns()], 'th')}</thead><tbody>{body}</tbody></table>"
+            + (f"<ul>{notes}</ul>" if notes else "")
+        )
+
+    @property
+    def _has_constant(self) -> int:
+        return int(bool(len(self.table)) and self.table.index[0] == CONSTANT)
+
+    def _columns(self) -> list[str]:
+        tail = f"{100 * (1 - self.level) / 2:.4g} %", f"{100 * (1 + self.level) / 2:.4g} %"
+        return ["coefficient", "se", "t", "p", *tail]
+
+    def _header(self) -> list[tuple[str, str]]:
+        shown = [(label, _short(getattr(self, name))) for name, label in _FIGURES.items()]
+        shown.insert(1, ("standard errors", self.errors))
+        return [*shown, ("prior mass", _short(self.prior.mass))] if self.prior.mass > 0 else shown
+
+
+_TERM = "term"
+_FIGURES = {
+    "n": "rows",
+    "df_resid": "residual df",
+    "df_model": "model df",
+    "residual_sd": "residual sd",
+    "condition_number": "condition number",
+    "r_squared": "R²",
+    "adj_r_squared": "adjusted R²",
+    "f_statistic": "F",
+    "f_pvalue": "p of F",
+    "log_likelihood": "log-likelihood",
+    "aic": "AIC",
+    "bic": "BIC",
+}
+
+
+def summarise(
+    model: Model, target: str, *, level: float = 0.95, errors: str = "classical", intercept: bool = True
+) -> Summary:
+    """The regression of ``target`` on all other columns; see `cumulant.Model.summary`.
+
+    Parameters
+    ----------
+    model
+        The model.
+    target
+        A column of numbers, dates or true/false.
+    level
+        Coverage of the intervals, between 0 and 1.
+    errors
+        ``"classical"``, or ``"jackknife"`` over the folds of the moments.
+    intercept
+        Without: a regression through the origin.
+
+    Raises
+    ------
+    ColumnError
+        There is no such column.
+    OptionError
+        The target is a category, an option is wrong, there are too few folds for the jackknife, or a regression
+        through the origin is asked of a model with a prior.
+    IncompatibleError
+        What is asked for needs the moments, and the model was made without them.
+
+    Examples
+    --------
+    >>> import cumulant as cm
+    >>> model = cm.fit({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 2.9, 5.1, 7.0]}, prior=None)
+    >>> summary = model.summary("y")
+    >>> summary.table.round(3)
+           coefficient     se       t      p    low   high
+    term
+    const         0.97  0.079  12.221  0.007  0.628  1.312
+    x             2.02  0.042  47.612  0.000  1.837  2.203
+    """
+    if not 0 < level < 1:
+        raise OptionError(f"level={level!r}: a probability between 0 and 1")
+    if errors not in ("classical", "jackknife"):
+        raise OptionError(f"errors={errors!r}: choose 'classical' or 'jackknife'")
+    y, x = target_and_rest(model, target)
+    fields = _fields(model, intercept=intercept)
+    r = regress(fields, y, x, intercept=intercept)
+    terms = [CONSTANT, *(model.fields[i] for i in x)]
+    notes = [*_notes(model, target), *_dropped(r, fields, terms, x)]
+    coefficient = np.concatenate([[r.constant], r.coefficients])
+    se, t_df = r.standard_errors, r.degrees_of_freedom
+    if errors == "jackknife":
+        found = jackknife(model, target, intercept=intercept)
+        se, t_df = found.standard_errors, float(found.folds - 1)
+        notes += _about_jackknife(found.folds, se, r, terms)
+    table = _table(terms, coefficient, np.where(np.concatenate([[True], r.kept]), se, np.nan), t_df, level)
+    if not r.degrees_of_freedom > 0:
+        notes.append(
+            f"there are as many parameters as rows ({r.count:g}), so nothing is left to tell errors by; "
+            'fit with prior="evidence", or with fewer columns'
+        )
+    if fields.fixed:
+        notes.append("R² and F are of what the columns already conditioned on leave unexplained")
+    return Summary(
+        target=target,
+        table=table if intercept else table.drop(index=CONSTANT),
+        level=level,
+        errors=errors,
+        n=int(r.count) if float(r.count).is_integer() else r.count,
+        condition_number=_condition_number(r, fields, x, intercept=intercept),
+        residual_sd=float(np.sqrt(r.variance)),
+        notes=tuple(notes),
+        prior=model.prior,
+        **_quality(r, fields, intercept=intercept),
+    )
+
+
+def _fields(model: Model, *, intercept: bool) -> Fields:
+    g = model.gaussian
+    if g.mass > 0 and g.fixed:
+        raise OptionError("a model with a prior is summarised before columns are conditioned on, not after")
+    if intercept:
+        return g
+    if g.mass > 0:
+        raise OptionError(
+            f"intercept=False has no prior, and this model has one of mass {g.mass:.3g}; fit with prior=None"
+        )
+    if model.moments is None:
+        raise IncompatibleError(
+            "intercept=False needs the moments about the origin, and this model was made without its moments; "
+            "summarise the model that was fitted"
+        )
+    return origin_fields(model.moments)
+
+
+def _table(terms: list[str], coefficient: Array, se: Array, df: float, level: float) -> pd.DataFrame:
+    import pandas as pd
+    from scipy.stats import t as student
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = coefficient / se
+    half = se * (student.ppf(0.5 + level / 2, df) if df > 0 else np.nan)
+    p = 2 * student.sf(np.abs(t), df) if df > 0 else np.full(len(t), np.nan)
+    return pd.DataFrame(
+        dict(zip(COLUMNS, (coefficient, se, t, p, coefficient - half, coefficient + half), strict=True)),
+        index=pd.Index(terms, name="term", dtype=object),
+    )
+
+
+def _quality(r: Regression, fields: Fields, *, intercept: bool) -> dict[str, float]:
+    """The figures of the whole fit."""
+    from scipy.stats import f as fisher
+
+    n, df = r.count, r.degrees_of_freedom
+    model_df = r.parameters - intercept - fields.fixed
+    df_model = int(model_df) if fields.mass == 0 else model_df
+    nan = float("nan")
+    r2 = 1 - r.residual / r.total if r.total > 0 else nan
+    around = n - intercept - fields.fixed
+    with np.errstate(divide="ignore"):
+        likelihood = float(-0.5 * n * (np.log(2 * np.pi * np.float64(r.residual) / n) + 1))
+        explained = np.float64(r.total - r.residual)
+        tested = fields.mass == 0 and df > 0 and df_model > 0 and r.total > 0
+        f = float(explained / df_model / np.float64(r.variance)) if tested else nan
+    return {
+        "df_resid": int(df) if float(df).is_integer() else df,
+        "df_model": df_model,
+        "r_squared": float(r2),
+        "adj_r_squared": float(1 - (1 - r2) * around / df) if df > 0 else nan,
+        "f_statistic": f,
+        "f_pvalue": float(fisher.sf(f, df_model, df)) if tested else nan,
+        "log_likelihood": likelihood,
+        "aic": -2 * likelihood + 2 * r.parameters,
+        "bic": -2 * likelihood + math.log(n) * r.parameters,
+    }
+
+
+def _condition_number(r: Regression, fields: Fields, x: NDArray[np.int64], *, intercept: bool) -> float:
+    """Of the design, from a triangular factor of X'X, which keeps the digits that X'X itself would square away."""
+    f, q = r.observed, r.observed.rank
+    triangle = np.zeros((q + 1, q + 1))
+    triangle[1:, 1:] = (f.lower / f.scale[f.kept, None]).T * np.sqrt(max(fields.degrees, 0.0))
+    triangle[0, 0] = np.sqrt(fields.count)
+    triangle[0, 1:] = np.sqrt(fields.count) * fields.mean[x][f.kept]
+    s = np.linalg.svd(triangle if intercept else triangle[1:, 1:], compute_uv=False)
+    if not len(s):
+        return float("nan")
+    return float(s[0] / s[-1]) if s[-1] > 0 else float("inf")
+
+
+def _notes(model: Model, target: str) -> list[str]:
+    notes = list(model.notes)
+    g, m = model.gaussian, model.moments
+    if isinstance(model.schema.lifts[model.schema.position(target)], Boolean):
+        notes.append(
+            f"'{target}' is true/false: a linear probability model, coefficients are changes of the probability; its "
+            "variance differs from row to row, which errors='jackknife' allows for"
+        )
+    if g.mass > 0:
+        notes.append(
+            f"prior mass {g.mass:.3g} ({model.prior.reason}): coefficients are posterior means, drawn to zero, and se "
+            "posterior standard deviations; degrees of freedom count effective parameters"
+        )
+    if m is not None and not m.total.complete:
+        notes.append(
+            f"cells are missing: pairs of columns are measured where both are present, and n = {g.count:,.0f} is the "
+            "rows of the least measured pair; errors='jackknife' makes no use of n"
+        )
+    if m is not None and m.weighting == "importance":
+        notes.append("importance weights, scaled to mean one; log-likelihood, AIC and BIC leave out ½ Σ ln w")
+    return notes
+
+
+def _dropped(r: Regression, fields: Fields, terms: list[str], x: NDArray[np.int64]) -> list[str]:
+    variance = np.diag(fields.covariance)[x]
+    constant = [terms[1 + i] for i in np.flatnonzero(~r.kept & ~(variance > 0))]
+    collinear = [terms[1 + i] for i in np.flatnonzero(~r.kept & (variance > 0))]
+    notes = []
+    if constant:
+        notes.append(f"dropped, because it does not vary: {', '.join(constant)}")
+    if collinear:
+        notes.append(f"dropped, because it is a linear combination of the terms before it: {', '.join(collinear)}")
+    return notes
+
+
+def _about_jackknife(folds: int, se: Array, r: Regression, terms: list[str]) -> list[str]:
+    notes = [f"errors by the jackknife over {folds} folds, t on {folds - 1} degrees of freedom; F is classical"]
+    lost = np.flatnonzero(np.isnan(se[1:]) & r.kept)
+    if len(lost):
+        names = ", ".join(terms[1 + i] for i in lost)
+        notes.append(f"without one of the folds there is no coefficient, so no jackknife error: {names}")
+    return notes
+
+
+def _plain(value: Any) -> Any:
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if isinstance(value, (int, np.integer)) else number
+
+
+def _short(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:,d}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _cells(row: Array) -> list[str]:
+    return [f"{row[0]:.6g}", *("–" if math.isnan(v) else f"{v:.4g}" for v in row[1:])]
