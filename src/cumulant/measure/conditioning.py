@@ -35,7 +35,7 @@ def needs_compensation(x: NDArray[np.float64], most_fields: int = 400) -> bool:
     norm = np.sqrt((centred**2).sum(axis=0))
     unit = centred[:, norm > 0] / norm[norm > 0]
     w = np.linalg.eigvalsh(unit.T @ unit) if unit.shape[1] else np.ones(1)
-    if w[0] * ILL_CONDITIONED > w[-1]:
+    if w[0] * ILL_CONDITIONED < w[-1]:
         high, low = compensated.gram(np.column_stack([np.ones(n), x]))
         sums = np.stack([high, low])
         return _condition_of_kept(*limbs.centred_pair(sums[:, 1:, 1:], sums[:, 1:, 0], sums[:, 0, 0])) > ILL_CONDITIONED

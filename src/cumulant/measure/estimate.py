@@ -78,10 +78,8 @@ def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows
         denominator = weight - lost
         high, low = limbs.centred(sums[:, x[:, None], x], sums[:, x, 0], sums[:, 0, 0])
         pairs = np.full((len(x), len(x)), weight)
-        covariance = _divide(high, denominator)
-        low_part = _low_quotient(high, low, denominator)
-        covariance = _diagonal_not_negative(covariance)
-        return Estimate(count, denominator * unit, pairs * unit, mean + shift, covariance, low_part, True)
+        covariance, low = _quotient(high, low, denominator)
+        return Estimate(count, denominator * unit, pairs * unit, mean + shift, _diagonal_not_negative(covariance), low, True)
     source = {c: 1 + i for i, c in enumerate(m.presence)}
     mask = np.array([source.get(int(c), 0) for c in m.schema.column_of_field[keep]], dtype=np.int64)
     total = sums.sum(axis=0)
@@ -99,12 +97,13 @@ def _divide(a: NDArray[np.float64], b: NDArray[np.float64] | float) -> NDArray[n
         return np.asarray(np.where(np.asarray(b) > 0, np.divide(a, b), np.nan))
 
 
-def _low_quotient(
+def _quotient(
     high: NDArray[np.float64], low: NDArray[np.float64] | None, denominator: float
-) -> NDArray[np.float64] | None:
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     if low is None or not denominator > 0:
-        return None
-    return compensated.div((high, low), (np.full_like(high, denominator), np.zeros_like(high)))[1]
+        return _divide(high, denominator), None
+    # Both limbs from one division: the high limb alone may round the other way.
+    return compensated.div((high, low), (np.full_like(high, denominator), np.zeros_like(high)))
 
 
 def _diagonal_not_negative(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
