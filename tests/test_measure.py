@@ -103,6 +103,16 @@ def test_exact_combinations_need_no_compensation():
     assert not cm.measure(TABLES["awkward"](np.random.default_rng(1), 300)).exact
 
 
+def test_rounded_sums_far_from_zero_need_no_compensation():
+    rng = np.random.default_rng(4)
+    x = 1e8 + rng.normal(size=(500, 2))
+    table = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "sum": x.sum(axis=1)})
+    assert not cm.measure(table).exact
+    coefficients = cm.fit(table.assign(y=x[:, 0] - 1e8), prior=None).summary("y").table["coefficient"]
+    assert coefficients["a"] == pytest.approx(1.0, abs=1e-6)
+    assert coefficients["sum"] == 0.0
+
+
 def test_same_answer_from_every_source(tmp_path):
     import polars as pl
     import pyarrow as pa

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["COLLINEAR", "ILL_CONDITIONED", "needs_compensation"]
 
 # Condition number of the correlation matrix above which plain float64 sums leave fewer than about nine digits.
-ILL_CONDITIONED = 1e7
+ILL_CONDITIONED = 1e6
 # Share of a column's variance that the columns before it must leave unexplained, or it counts as their linear
 # combination. By precision of the sums: each lies well above the rounding noise that exact combinations show there
 # and well below what distinct columns leave.
@@ -38,16 +38,26 @@ def needs_compensation(x: NDArray[np.float64], most_fields: int = 400) -> bool:
     if w[0] * ILL_CONDITIONED < w[-1]:
         high, low = compensated.gram(np.column_stack([np.ones(n), x]))
         sums = np.stack([high, low])
-        return _condition_of_kept(*limbs.centred_pair(sums[:, 1:, 1:], sums[:, 1:, 0], sums[:, 0, 0])) > ILL_CONDITIONED
+        scatter = limbs.centred_pair(sums[:, 1:, 1:], sums[:, 1:, 0], sums[:, 0, 0])
+        return _condition_of_kept(*scatter, _rounding_of_cells(x)) > ILL_CONDITIONED
     return False
 
 
-def _condition_of_kept(high: NDArray[np.float64], low: NDArray[np.float64]) -> float:
+def _rounding_of_cells(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of each column's variance that is rounding of its cells: what a sum of other columns leaves unexplained."""
+    variance = x.var(axis=0)
+    ratio = np.divide((x**2).mean(axis=0), variance, out=np.zeros_like(variance), where=variance > 0)
+    return np.maximum(COLLINEAR["compensated"], 16 * 2.0**-106 * ratio)
+
+
+def _condition_of_kept(
+    high: NDArray[np.float64], low: NDArray[np.float64], tolerance: NDArray[np.float64]
+) -> float:
     diagonal = np.diag(high)
     # Powers of two scale without rounding.
     scale = np.where(diagonal > 0, 2.0 ** -np.round(np.log2(np.where(diagonal > 0, diagonal, 1.0)) / 2), 0.0)
     square = scale[:, None] * scale[None, :]
-    (factor, _), kept = compensated.cholesky((high * square, low * square), COLLINEAR["compensated"])
+    (factor, _), kept = compensated.cholesky((high * square, low * square), tolerance)
     lower = factor[np.ix_(kept, kept)]
     if not len(lower):
         return 1.0

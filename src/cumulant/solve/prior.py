@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Prior", "choose"]
 
-GRID = np.logspace(-10, 3, 131)
+# A mass below √ε leaves a singular correlation matrix with coefficients of less than half their digits.
+GRID = np.logspace(-8, 3, 111)
 ROWS_PER_FIELD = 20
 
 
@@ -191,9 +192,10 @@ def _by_folds(m: Moments, target: NDArray[np.int64] | None) -> Prior:
 
 def second_moment_about(held: Estimate, mean: Array) -> Array:
     """Mean of (x − mean)(x − mean)ᵀ over the held-out rows, from their mean and covariance."""
-    share = held.degrees / held.count
     offset = np.nan_to_num(held.mean - mean)
-    return held.covariance * share + np.outer(offset, offset)
+    # A single row has no covariance, only an offset.
+    spread = held.covariance * (held.degrees / held.count) if held.degrees > 0 else 0.0
+    return np.asarray(spread + np.outer(offset, offset))
 
 
 def _joint_score(train: Estimate, held: Estimate) -> Array:
