@@ -1,0 +1,1 @@
+"""What a model says, and what it cost: tables, pictures, the ledger."""
