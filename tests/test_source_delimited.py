@@ -189,7 +189,10 @@ def test_empty_file(tmp_path, text):
 
 
 def test_blank_lines_before_and_between(tmp_path):
-    assert rows(open_table(written(tmp_path, "\n\r\n\na,b\n\n1,2\n\n\n3,4"))) == [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}]
+    assert rows(open_table(written(tmp_path, "\n\r\n\na,b\n\n1,2\n\n\n3,4"))) == [
+        {"a": 1.0, "b": 2.0},
+        {"a": 3.0, "b": 4.0},
+    ]
 
 
 def test_line_ends_of_every_system(tmp_path):
@@ -278,7 +281,9 @@ def test_ragged_row_after_the_pilot(tmp_path, small_head):
 
 def test_text_in_a_numeric_column_after_the_pilot(tmp_path, small_head):
     path = written(tmp_path, "price,s\n" + '1,"two\nlines"\n' * 500 + "oops,b\n" + "1,b\n" * 500)
-    with pytest.raises(DataError, match=r"t.csv, line 1002: column 'price' holds 'oops', which is not a number") as caught:
+    with pytest.raises(
+        DataError, match=r"t.csv, line 1002: column 'price' holds 'oops', which is not a number"
+    ) as caught:
         rows(open_table(path))
     assert "nulls=['oops']" in str(caught.value)
     assert "types={'price': 'string'}" in str(caught.value)

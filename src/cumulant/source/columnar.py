@@ -116,7 +116,9 @@ def _read_part(part: _Part, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
     present = [name for name in wanted.names if name in part.schema.names]
     size = rows_per_batch(wanted)
     try:
-        with pq.ParquetFile(part.path, buffer_size=COLUMN_BUFFER, pre_buffer=False) as file:
+        with pq.ParquetFile(
+            part.path, buffer_size=COLUMN_BUFFER, pre_buffer=False, page_checksum_verification=True
+        ) as file:
             batches = file.iter_batches(size, columns=present) if present else _rows_alone(part.rows, size)
             for batch in batches:
                 yield pa.RecordBatch.from_arrays([_column(batch, field, part) for field in wanted], schema=wanted)

@@ -134,6 +134,8 @@ def _array(data: np.ndarray, columns: list[str] | None) -> Table:
         )
     if data.dtype.kind == "c":
         raise DataError("An array of complex numbers cannot be measured. Give its real and imaginary parts as columns")
+    if not isinstance(data, np.ma.MaskedArray):
+        data = np.asarray(data)  # a np.matrix would stay two-dimensional, column by column
     names = columns or [f"x{at}" for at in range(data.shape[1])]
     if len(names) != data.shape[1]:
         raise OptionError(f"columns gives {len(names)} names for an array of {data.shape[1]} columns. Give one each")
@@ -147,7 +149,7 @@ def _array(data: np.ndarray, columns: list[str] | None) -> Table:
     def start(_: list[str]) -> Iterator[pa.RecordBatch]:
         for begin in range(0, len(data), size):
             # One transposition a batch makes every column contiguous, which Arrow then takes without a copy.
-            block = np.ascontiguousarray(data[begin : begin + size].T, dtype=kind.to_pandas_dtype())
+            block = np.asanyarray(data[begin : begin + size].T, dtype=kind.to_pandas_dtype(), order="C")
             yield pa.RecordBatch.from_arrays([_masked(row) for row in block], schema=schema)
 
     return build("array", schema, start, None, rows=len(data), size=data.nbytes)

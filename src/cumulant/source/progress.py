@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
+from time import monotonic
 from typing import Any
 
 import pyarrow as pa
@@ -53,12 +53,12 @@ def track(
 def _watched(
     table: Table, batches: Iterable[pa.RecordBatch], describe: str, patience: float
 ) -> Iterator[pa.RecordBatch]:
-    begin, rows, bar = time.monotonic(), 0, None
+    begin, rows, bar = monotonic(), 0, None
     try:
         for batch in batches:
             yield batch
             rows += batch.num_rows
-            if bar is None and time.monotonic() - begin >= patience:
+            if bar is None and monotonic() - begin >= patience:
                 bar = _Bar(table, describe, begin)
             if bar is not None:
                 bar.show(rows)
@@ -82,7 +82,7 @@ class _Bar:
             TextColumn("{task.fields[rows]:,} rows"),
             TextColumn("{task.fields[rate]:,.0f} rows/s"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(file=sys.stderr),
             transient=True,
         )
         self._task: Any = self._progress.add_task(f"{describe} {table.name}", total=self._total, rows=0, rate=0.0)
@@ -90,7 +90,7 @@ class _Bar:
 
     def show(self, rows: int) -> None:
         done = self._table.position() if self._table.rows is None and self._table.position else rows
-        rate = rows / max(time.monotonic() - self._begin, 1e-9)
+        rate = rows / max(monotonic() - self._begin, 1e-9)
         self._progress.update(self._task, completed=done, rows=rows, rate=rate)
 
     def close(self) -> None:
