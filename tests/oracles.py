@@ -1,13 +1,22 @@
-"""Slow, obvious twins of what the package computes from moments: here every row is used, and no code is shared."""
+"""Slow, obvious twins of what the package computes from moments: every row is used, and no code is shared."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 Array = np.ndarray
+
+
+def rows(n: int = 200, p: int = 4, seed: int = 0, noise: float = 0.5) -> pd.DataFrame:
+    """A table x0, x1, …, y with correlated columns far from zero and y linear in them."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, p)) @ (np.eye(p) + 0.3 * rng.normal(size=(p, p))) + rng.normal(size=p)
+    y = 1.5 + x @ rng.normal(size=p) + noise * rng.normal(size=n)
+    return pd.DataFrame({**{f"x{j}": x[:, j] for j in range(p)}, "y": y})
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def _scores(error: Array, density: Array, total: float) -> dict[str, float]:
 
 
 def wishart_evidence(z: Array, scale: Array, nu: float) -> float:
-    """ln p(rows z), zero mean, Σ ~ inverse-Wishart(scale, nu): row by row, each a multivariate Student t given those before."""
+    """ln p(rows z) for mean zero and Σ ~ inverse-Wishart(scale, nu): each row a Student t given those before it."""
     total, p = 0.0, z.shape[1]
     for row in z:
         df = nu - p + 1

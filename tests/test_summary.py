@@ -11,16 +11,9 @@ from numpy.testing import assert_allclose
 
 import cumulant as cm
 from cumulant.errors import IncompatibleError, OptionError
-from oracles import ridge
+from oracles import ridge, rows
 
 TIGHT = 1e-10
-
-
-def rows(n: int = 200, p: int = 4, seed: int = 0, noise: float = 0.5) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, p)) @ (np.eye(p) + 0.3 * rng.normal(size=(p, p))) + rng.normal(size=p)
-    y = 1.5 + x @ rng.normal(size=p) + noise * rng.normal(size=n)
-    return pd.DataFrame({**{f"x{j}": x[:, j] for j in range(p)}, "y": y})
 
 
 def peer(frame: pd.DataFrame, target: str = "y", **weights):
@@ -212,7 +205,7 @@ def test_with_a_prior_more_columns_than_rows_have_errors():
     assert 0 < ours.df_resid < 19
 
 
-# ------------------------------------------------------------------------------------------------ terms that add nothing
+# ------------------------------------------------------------------------------------------------ terms left out
 
 
 def test_collinear_terms_are_dropped_and_named():
@@ -387,7 +380,7 @@ def test_jackknife_of_a_level_seen_in_one_fold_only():
 @pytest.mark.parametrize("folds", [1, 2])
 def test_jackknife_needs_three_folds(folds):
     model = cm.fit(rows(), prior=None, folds=folds)
-    with pytest.raises(OptionError, match="three folds.*folds=10"):
+    with pytest.raises(OptionError, match=r"three folds.*folds=10"):
         model.summary("y", errors="jackknife")
 
 

@@ -10,14 +10,7 @@ import cumulant as cm
 from cumulant.errors import DataError, IncompatibleError, OptionError
 from cumulant.explain.validate import calibration, cross_validate, jackknife
 from cumulant.measure.kernels import fold_of
-from oracles import cross_validation
-
-
-def rows(n: int = 200, p: int = 4, seed: int = 0, noise: float = 0.5) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, p)) @ (np.eye(p) + 0.3 * rng.normal(size=(p, p))) + rng.normal(size=p)
-    y = 1.5 + x @ rng.normal(size=p) + noise * rng.normal(size=n)
-    return pd.DataFrame({**{f"x{j}": x[:, j] for j in range(p)}, "y": y})
+from oracles import cross_validation, rows
 
 
 def assert_refit(scores: pd.DataFrame, expected: dict, rtol: float = 1e-9) -> None:
@@ -95,7 +88,11 @@ def test_importance_weights_weigh_the_errors():
     frame = rows(120, 2)
     w = np.random.default_rng(2).uniform(0.2, 3.0, 120)
     scores = cm.fit(frame, prior=None, weights=w, weight_kind="importance").cross_validate("y")
-    x, y, fold = np.column_stack([np.ones(120), frame[["x0", "x1"]]]), frame["y"].to_numpy(), fold_of(np.arange(120), 10)
+    x, y, fold = (
+        np.column_stack([np.ones(120), frame[["x0", "x1"]]]),
+        frame["y"].to_numpy(),
+        fold_of(np.arange(120), 10),
+    )
     error = np.empty(120)
     for k in range(10):
         train, root = fold != k, np.sqrt(w[fold != k])
@@ -183,11 +180,9 @@ def test_without_moments():
 
 
 def jackknife_by_rows(estimate, n: int, groups: list[np.ndarray]) -> np.ndarray:
-    whole, without = estimate(np.arange(n)), []
-    for group in groups:
-        without.append(estimate(np.setdiff1d(np.arange(n), group)))
+    whole = estimate(np.arange(n))
+    without = np.array([estimate(np.setdiff1d(np.arange(n), group)) for group in groups])
     h = np.array([[n / len(group)] for group in groups])
-    without = np.array(without)
     pseudo = h * whole - (h - 1) * without
     centre = len(groups) * whole - ((1 - 1 / h) * without).sum(axis=0)
     return np.sqrt(((pseudo - centre) ** 2 / (h - 1)).mean(axis=0))

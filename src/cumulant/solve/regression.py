@@ -11,7 +11,7 @@ from cumulant.measure import compensated as dd
 from cumulant.measure import limbs
 from cumulant.solve.linear import Factor, conditional
 from cumulant.solve.predictive import Fields, effective_parameters
-from cumulant.solve.prior import shrink
+from cumulant.solve.prior import effective_count, shrink
 from cumulant.solve.repair import nearest_correlation
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def centred_fields(m: Moments, mass: float = 0.0) -> Fields:
         low = e.low if mass == 0 else None
         return Fields(mean, shrink(covariance, mass), low, e.count, e.degrees, mass)
     covariance, _ = nearest_correlation(covariance)
-    count = float(e.pairs.min(initial=e.count))
+    count = effective_count(m)
     return Fields(mean, shrink(covariance, mass), None, count, max(count - 1, 0.0), mass)
 
 
@@ -103,7 +103,7 @@ def origin_fields(m: Moments) -> Fields:
         mask = np.array([m.presence.index(c) + 1 if c in m.presence else 0 for c in _columns(m)], dtype=np.int64)
         pairs = sums.sum(axis=0)[np.ix_(mask, mask)]
         second = np.divide(high, pairs, out=np.zeros_like(high), where=pairs > 0)
-        count = float(e.pairs.min(initial=e.count))
+        count = effective_count(m)
         return Fields(np.zeros(len(x)), nearest_correlation(second)[0], None, count, count)
     if not m.exact:
         return Fields(np.zeros(len(x)), high / weight, None, e.count, e.count)

@@ -55,6 +55,7 @@ def nearest_correlation(
         np.fill_diagonal(y, 1.0)
         if np.linalg.norm(y - before) <= tolerance * np.linalg.norm(y):
             break
+    y = 0.5 * (y + y.T)
     # The last projection only restored the diagonal; shrinking by what it cost keeps every eigenvalue positive.
     lowest = np.linalg.eigvalsh(y)[0]
     if lowest < floor:
