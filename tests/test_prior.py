@@ -75,7 +75,7 @@ def test_evidence_recovers_the_ratio_of_noise_to_signal():
     assert_allclose(np.mean(masses), (noise / signal) ** 2 / (n - 1), rtol=0.3)
 
 
-# ------------------------------------------------------------------------------------------------ evidence of all fields
+# ------------------------------------------------------------------------------------------------ evidence of all
 
 
 @pytest.mark.parametrize(("n", "p"), [(20, 1), (15, 3), (6, 8)])

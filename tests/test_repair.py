@@ -21,7 +21,7 @@ def indefinite(p: int, seed: int, size: float = 0.9) -> np.ndarray:
 
 
 def nearest_by_dual(r: np.ndarray) -> np.ndarray:
-    """The nearest correlation matrix from its dual: minimise ½|(R + diag θ)₊|² − Σθ over θ (Malick 2004, Qi & Sun 2006)."""
+    """The nearest correlation matrix from its dual, ½|(R + diag θ)₊|² − Σθ least over θ (Qi & Sun 2006)."""
 
     def positive(theta: np.ndarray) -> np.ndarray:
         w, v = np.linalg.eigh(r + np.diag(theta))
