@@ -45,7 +45,9 @@ def small_head(monkeypatch):
 def test_types_are_inferred_and_integers_become_float(tmp_path):
     path = written(
         tmp_path,
-        "n,f,b,s,d,t,e\n1,1.5,true,ab,2024-01-31,2024-01-31 10:00:00,\n2,2.5,false,cd,2024-02-01,9999-12-31 00:00:00,\n",
+        "n,f,b,s,d,t,e\n"
+        "1,1.5,true,ab,2024-01-31,2024-01-31 10:00:00,\n"
+        "2,2.5,false,cd,2024-02-01,9999-12-31 00:00:00,\n",
     )
     table = open_table(path)
     assert kinds(table) == {
@@ -184,7 +186,7 @@ def test_header_only_is_a_table_without_rows(tmp_path, text):
 
 @pytest.mark.parametrize("text", ["", "\n", "  \n\r\n", "\ufeff"])
 def test_empty_file(tmp_path, text):
-    with pytest.raises(SourceError, match="t.csv is empty"):
+    with pytest.raises(SourceError, match=r"t.csv is empty"):
         open_table(written(tmp_path, text))
 
 
@@ -228,7 +230,7 @@ def test_latin1_where_windows_1252_has_gaps(tmp_path):
 
 def test_bytes_that_are_not_utf8_after_the_pilot(tmp_path, small_head):
     path = written(tmp_path, b"a,s\n" + b"1,x\n" * 2000 + b"1,\xfc\n")
-    with pytest.raises(SourceError, match="column 's' holds other bytes.*encoding='cp1252'"):
+    with pytest.raises(SourceError, match=r"column 's' holds other bytes.*encoding='cp1252'"):
         rows(open_table(path))
 
 
@@ -438,7 +440,7 @@ def test_file_that_shrinks_between_passes(tmp_path):
     path = written(tmp_path, "a,b\n1,2\n")
     table = open_table(path)
     path.unlink()
-    with pytest.raises(SourceError, match="t.csv"):
+    with pytest.raises(SourceError, match=r"t.csv"):
         list(table.open())
 
 

@@ -105,7 +105,7 @@ def test_files_of_a_folder_may_differ_where_types_widen(tmp_path):
 
 
 def test_folder_without_parquet(tmp_path):
-    with pytest.raises(SourceError, match="has no Parquet files. It is empty"):
+    with pytest.raises(SourceError, match=r"has no Parquet files. It is empty"):
         open_table(tmp_path)
     (tmp_path / "a.csv").write_text("a\n1\n")
     with pytest.raises(SourceError, match=r"has no Parquet files. It holds a.csv"):

@@ -288,7 +288,7 @@ def test_polars_kinds():
             {"c": None, "e": None, "d": None, "n": None},
             {"c": "v", "e": "v", "d": 2.5, "n": None},
         ]
-    with pytest.raises(DataError, match="Column 'l'.*Flatten"):
+    with pytest.raises(DataError, match=r"Column 'l'.*Flatten"):
         open_table(pl.DataFrame({"l": [[1]]}))
 
 
@@ -306,7 +306,7 @@ def test_lazy_query_runs_anew_on_each_pass_in_pieces():
     [
         (pa.array(["a", None], pa.large_string()), "string", ["a", None]),
         (pa.array(["a", None], pa.string_view()), "string", ["a", None]),
-        (pa.array([1.5, None], pa.float16()), "float", [1.5, None]),
+        (pa.array([np.float16(1.5), None], pa.float16()), "float", [1.5, None]),
         (pa.array([decimal.Decimal("1.5"), None]), "double", [1.5, None]),
         (pa.nulls(2), "double", [None, None]),
         (pa.RunEndEncodedArray.from_arrays([2], [7]), "int64", [7, 7]),

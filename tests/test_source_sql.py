@@ -77,7 +77,7 @@ def test_types_from_sql_are_plain():
     (row,) = rows(table)
     assert (row["d"], row["h"], row["e"], str(row["t"])) == (1.25, 3.0, "u", "2024-01-31")
     for query in ("SELECT [1, 2] AS a", "SELECT {'k': 1} AS a", "SELECT 'x'::BLOB AS a", "SELECT INTERVAL 1 DAY AS a"):
-        with pytest.raises(DataError, match="Column 'a'.*columns="):
+        with pytest.raises(DataError, match=r"Column 'a'.*columns="):
             open_table(query)
 
 
@@ -116,7 +116,7 @@ def test_local_variables_are_not_tables():
         ("SELECT * FROM houzes", r'Table with name houzes does not exist! Did you mean "houses"\?$'),
         (
             "SELECT prize FROM houses",
-            r'Referenced column "prize" not found in FROM clause! Candidate bindings: "price"',
+            r'Referenced column "prize" not found in FROM clause! Candidate bindings: "(houses.)?price"',
         ),
         ("SELECT FROM WHERE", "syntax error"),
     ],
@@ -135,9 +135,10 @@ def test_error_in_the_midst_of_a_pass():
 
 
 def test_error_of_the_caller_is_left_alone():
+    batches = open_table("SELECT range AS a FROM range(100000)").open()
+    next(batches)
     with pytest.raises(ZeroDivisionError):
-        for _ in open_table("SELECT 1 AS a").open():
-            raise ZeroDivisionError
+        batches.throw(ZeroDivisionError)
 
 
 def test_unknown_table_and_missing_database(base):
@@ -185,6 +186,7 @@ def test_duckdb_is_optional(monkeypatch):
 
 def test_attached_sqlite(tmp_path):
     with duckdb.connect() as connection:
+        connection.execute("SET autoinstall_known_extensions=false")
         try:
             connection.execute("LOAD sqlite")
         except duckdb.Error:

@@ -65,7 +65,15 @@ def _arrow(table: pa.Table, name: str, columns: list[str] | None, row_numbers: n
     def start(names: list[str]) -> Iterator[pa.RecordBatch]:
         return iter(table.select(names).to_batches())
 
-    return build(name, table.schema, start, columns, rows=table.num_rows, size=table.nbytes, row_numbers=row_numbers)
+    return build(
+        name,
+        table.schema,
+        start,
+        columns,
+        rows=table.num_rows,
+        size=table.get_total_buffer_size(),
+        row_numbers=row_numbers,
+    )
 
 
 def _pandas(data: Any, columns: list[str] | None) -> Table:
@@ -99,8 +107,8 @@ def _lazy(data: Any, columns: list[str] | None) -> Table:
 
     def start(names: list[str]) -> Iterator[pa.RecordBatch]:
         query = data.select(names)
-        if not hasattr(query, "collect_batches"):  # polars before 1.34
-            yield from query.collect(engine="streaming").to_arrow().to_batches()
+        if not hasattr(query, "collect_batches"):  # an older polars gives its result only as a whole
+            yield from query.collect().to_arrow().to_batches()
             return
         size = rows_per_batch(pa.schema([schema.field(name) for name in names]))
         for piece in query.collect_batches(chunk_size=size, maintain_order=True):

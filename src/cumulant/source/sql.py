@@ -45,13 +45,12 @@ def open_sql(text: str, columns: list[str] | None) -> Table:
     database, query = _parts(text)
     name = _short(query) if database is None else f"{database.name}: {_short(query)}"
     with _session(database, query, name) as relation:
-        names = list(relation.columns)
+        unique(relation.columns, name)
         schema = _reader(relation.limit(0), 1).schema.remove_metadata()
-    unique(names, name)
 
     def start(wanted: list[str]) -> Iterator[pa.RecordBatch]:
         with _session(database, query, name) as relation:
-            yield from _chosen(relation, names, wanted, schema)
+            yield from _chosen(relation, wanted, schema)
 
     size = database.stat().st_size if database is not None else None
     return build(name, schema, start, columns, size=size)
@@ -61,20 +60,20 @@ def open_relation(relation: Any, columns: list[str] | None) -> Table:
     """Table over a relation of the caller's own DuckDB connection, which is busy while a pass runs."""
     name = "DuckDB relation"
     with _own_words(name):
-        names = list(relation.columns)
+        unique(relation.columns, name)
         schema = _reader(relation.limit(0), 1).schema.remove_metadata()
-    unique(names, name)
 
     def start(wanted: list[str]) -> Iterator[pa.RecordBatch]:
         with _own_words(name):
-            yield from _chosen(relation, names, wanted, schema)
+            yield from _chosen(relation, wanted, schema)
 
     return build(name, schema, start, columns)
 
 
-def _chosen(relation: Any, names: list[str], wanted: list[str], schema: pa.Schema) -> pa.RecordBatchReader:
+def _chosen(relation: Any, wanted: list[str], schema: pa.Schema) -> pa.RecordBatchReader:
+    """The columns wanted, as a relation of its own: a relation that has been read may not be read again."""
     size = rows_per_batch(pa.schema([schema.field(column) for column in wanted]))
-    return _reader(relation if wanted == names else relation.select(", ".join(map(_identifier, wanted))), size)
+    return _reader(relation.select(", ".join(map(_identifier, wanted))), size)
 
 
 def _parts(text: str) -> tuple[Path | None, str]:
@@ -161,5 +160,6 @@ def _relation(connection: Any, query: str, name: str) -> Any:
 
 
 def _reader(relation: Any, rows: int) -> pa.RecordBatchReader:
-    # DuckDB renamed the method in 1.5; both run the query while they are read, in bounded memory.
-    return relation.to_arrow_reader(rows) if hasattr(relation, "to_arrow_reader") else relation.fetch_record_batch(rows)
+    """A reader that runs the query while it is read, in bounded memory; DuckDB 1 has it under its older name."""
+    current = hasattr(relation, "to_arrow_reader")
+    return relation.to_arrow_reader(rows) if current else relation.fetch_arrow_reader(rows)
