@@ -1,5 +1,6 @@
 """The ansatz for F: which terms of its expansion are kept, and what must be measured for them."""
 
+from cumulant.theory.derivatives import cumulant_by_differences
 from cumulant.theory.gaussian import Gaussian, GaussianAction, Requirement
 
-__all__ = ["Gaussian", "GaussianAction", "Requirement"]
+__all__ = ["Gaussian", "GaussianAction", "Requirement", "cumulant_by_differences"]
