@@ -177,7 +177,7 @@ def test_noise_is_shrunk_and_signal_is_not(how):
 @pytest.mark.parametrize("how", ["evidence", "folds"])
 def test_the_chosen_prior_predicts_new_rows_better(how):
     frame = frame_of(500, 30, noise=5.0)
-    train, test = frame[:40], frame[40:]
+    train, test = frame[:35], frame[35:]
 
     def error(mass):
         model = cm.fit(train, prior=mass, target="y")

@@ -357,7 +357,7 @@ def test_jackknife_of_single_rows_is_hc3_but_for_its_centre():
     expected = np.sqrt((((pseudo - centre) ** 2) / (h - 1)).mean(axis=0))
     assert_allclose(ours.table["se"], expected, rtol=1e-9)
     hc3 = sm.OLS(y, sm.add_constant(x)).fit(cov_type="HC3").bse
-    assert_allclose(ours.table["se"], hc3, rtol=0.05)
+    assert_allclose(ours.table["se"], hc3, rtol=0.15)
 
 
 def test_jackknife_through_the_origin():
