@@ -1,0 +1,157 @@
+"""How good the predictions of a column are on rows the model did not see: scores, residuals, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.errors import CumulantError
+from cumulant.explain.validate import _judges, cross_validate
+from cumulant.lift import Boolean, Categorical
+from cumulant.solve.mixed import class_probabilities
+from cumulant.solve.predictive import Predictive, predict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.explain.rows import Rows
+    from cumulant.model import Model
+    from cumulant.solve.predictive import Fields
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Judges", "held_out", "judges"]
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+PIT_BINS = 20
+RESIDUAL_GRID = (48, 32)
+RESIDUAL_SPAN = 5.0
+RELIABILITY_BINS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Models, and the rows that each may judge.
+
+    Parameters
+    ----------
+    x
+        Fields of all rows (n, p), NaN where a cell is missing.
+    parts
+        Pairs of a model and the places of its rows, which together are all rows.
+    held_out
+        Whether no model has seen the rows that it judges.
+    """
+
+    x: Array
+    parts: tuple[tuple[Fields, NDArray[np.int64]], ...]
+    held_out: bool
+
+
+def judges(model: Model, rows: Rows) -> Judges:
+    """For rows the model was fitted to, the models of all folds but one; for others the model itself."""
+    folds = 0 if model.moments is None else int((model.moments.rows > 0).sum())
+    fitted = rows.fitted and folds > 1
+    return Judges(rows.x, tuple(_judges(model, rows.numbers, fitted=fitted)), fitted)
+
+
+def held_out(model: Model, target: str, by: Judges | None = None) -> dict[str, Any]:
+    """What can be said of the predictions of one column from all others, as plain data.
+
+    ``folds`` and ``overall`` come from the moments (None without them, or for a category); ``rows`` from rows, where
+    there are some to judge.
+    """
+    out: dict[str, Any] = {"target": target, "folds": None, "overall": None, "rows": None}
+    lift = model.schema.lifts[model.schema.position(target)]
+    if not isinstance(lift, Categorical):
+        out |= _from_folds(model, target)
+    if by is not None:
+        judge = _categories if isinstance(lift, (Categorical, Boolean)) else _numbers
+        out["rows"] = judge(by, model.schema.independent_of(target))
+    return out
+
+
+def _from_folds(model: Model, target: str) -> dict[str, Any]:
+    try:
+        scores = cross_validate(model, target)
+    except CumulantError:
+        # No folds to hold out: a model without moments, or one fitted to a handful of rows.
+        return {}
+    records = [{"fold": str(fold), **row} for fold, row in scores.to_dict("index").items()]
+    return {"folds": records[:-1], "overall": records[-1]}
+
+
+def _numbers(by: Judges, at: NDArray[np.int64]) -> dict[str, Any] | None:
+    present = ~np.isnan(by.x[:, at[0]])
+    if not present.any():
+        return None
+    mean, scale, df = np.empty((3, len(by.x)))
+    for fields, part in by.parts:
+        part = part[present[part]]
+        centre, spread, df[part] = predict(fields, by.x[part], at)
+        mean[part], scale[part] = centre[:, 0], spread[:, 0]
+    mean, scale, df, value = mean[present], scale[present], df[present], by.x[present, at[0]]
+    predictive = Predictive("", mean, np.maximum(scale, np.finfo(float).tiny), df)
+    pit = predictive.cdf(value)
+    return {
+        "kind": "number",
+        "held_out": by.held_out,
+        "rows": len(value),
+        "rmse": float(np.sqrt(((value - mean) ** 2).mean())),
+        "log_likelihood": float(predictive.log_prob(value).mean()),
+        "coverage": [[level, float((np.abs(pit - 0.5) <= level / 2).mean())] for level in LEVELS],
+        "pit": np.histogram(pit, bins=PIT_BINS, range=(0.0, 1.0))[0].tolist(),
+        "residuals": _residuals(mean, (value - mean) / predictive.scale),
+    }
+
+
+def _residuals(mean: Array, standardised: Array) -> dict[str, Any]:
+    """Counts of rows over prediction (columns) and residual in units of the predicted scale (rows)."""
+    low, high = np.quantile(mean, [0.002, 0.998])
+    if not high > low:
+        low, high = low - 1.0, high + 1.0
+    x = np.clip(mean, low, high)
+    y = np.clip(standardised, -RESIDUAL_SPAN, RESIDUAL_SPAN)
+    span = [[low, high], [-RESIDUAL_SPAN, RESIDUAL_SPAN]]
+    counts, _, _ = np.histogram2d(x, y, bins=RESIDUAL_GRID, range=span)
+    return {"x": [float(low), float(high)], "y": span[1], "counts": counts.T.astype(int).tolist()}
+
+
+def _categories(by: Judges, at: NDArray[np.int64]) -> dict[str, Any] | None:
+    present = np.asarray(~np.isnan(by.x[:, at]).any(axis=1))
+    if not present.any():
+        return None
+    p = np.empty((len(by.x), 1 + len(at)))
+    for fields, part in by.parts:
+        part = part[present[part]]
+        p[part] = class_probabilities(fields, by.x[part], at)
+    p, values = p[present], by.x[present][:, at]
+    level = np.argmax(np.column_stack([1 - values.sum(axis=1), values]), axis=1)
+    share = np.bincount(level, minlength=p.shape[1]) / len(level)
+    tiny = np.finfo(float).tiny
+    return {
+        "kind": "category",
+        "held_out": by.held_out,
+        "rows": len(level),
+        "accuracy": float((p.argmax(axis=1) == level).mean()),
+        "most_frequent": float(share.max()),
+        "log_loss": float(-np.log(np.maximum(p[np.arange(len(p)), level], tiny)).mean()),
+        "entropy": float(-(share[share > 0] * np.log(share[share > 0])).sum()),
+        "reliability": _reliability(p, level),
+    }
+
+
+def _reliability(p: Array, level: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Of all probabilities given to any level, how often the level was the one, bin by bin."""
+    was = np.zeros(p.shape, dtype=bool)
+    was[np.arange(len(p)), level] = True
+    bins = np.minimum((p * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+    out = []
+    for b in range(RELIABILITY_BINS):
+        here = bins == b
+        if here.any():
+            share = {"predicted": float(p[here].mean()), "observed": float(was[here].mean())}
+            out.append(share | {"cases": int(here.sum())})
+    return out
