@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "VERSION", "read", "save"]
+__all__ = ["FORMAT", "VERSION", "packed", "read", "save", "unpacked", "write_atomically"]
 
 FORMAT = "cumulant"
 VERSION = 1
@@ -44,7 +44,7 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, NDArray[Any]], meta: 
         "format": FORMAT,
         "version": str(VERSION),
         "kind": kind,
-        "digest": _digest(plain, meta),
+        "digest": _digest(kind, plain, meta),
         "meta": json.dumps(meta, allow_nan=True, sort_keys=True),
     }
     write_atomically(path, to_bytes(plain, metadata=header))
@@ -104,13 +104,29 @@ def read(path: str | Path) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]
         raise FileFormatError(
             f"{path} is not a cumulant file, or is truncated ({error}); fit the model again or restore a copy"
         ) from error
-    if _digest(arrays, meta) != header.get("digest"):
+    if _digest(header.get("kind", ""), arrays, meta) != header.get("digest"):
         raise FileFormatError(f"{path} is corrupted: its contents do not match their digest; restore a copy")
     return header["kind"], arrays, meta
 
 
-def _digest(arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:
-    digest = hashlib.blake2b(json.dumps(meta, allow_nan=True, sort_keys=True).encode(), digest_size=16)
+def packed(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The upper triangles of symmetric matrices (…, q, q), (…, q(q + 1)/2)."""
+    i, j = np.triu_indices(symmetric.shape[-1])
+    return np.ascontiguousarray(symmetric[..., i, j])
+
+
+def unpacked(triangle: NDArray[np.float64], q: int) -> NDArray[np.float64]:
+    """The symmetric matrices whose upper triangles were `packed`."""
+    out = np.zeros((*triangle.shape[:-1], q, q))
+    i, j = np.triu_indices(q)
+    out[..., i, j] = triangle
+    out[..., j, i] = triangle
+    return out
+
+
+def _digest(kind: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:
+    plain = json.dumps([kind, meta], allow_nan=True, sort_keys=True)
+    digest = hashlib.blake2b(plain.encode(), digest_size=16)
     for name in sorted(arrays):
         value = np.ascontiguousarray(arrays[name])
         digest.update(f"{name} {value.dtype.str} {value.shape}".encode())

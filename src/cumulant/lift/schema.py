@@ -108,6 +108,19 @@ class Schema:
                 lift.forward(batch.column(present[lift.name]), values[:, self.starts[j] : self.starts[j + 1]])
         return values
 
+    def arrays(self, batch: pa.RecordBatch) -> list[NDArray[np.float64]]:
+        """The fields of a batch as one array (n,) each; a column of floats without nulls is not copied."""
+        out: list[NDArray[np.float64]] = []
+        for lift in self.lifts:
+            cells = batch.column(lift.name)
+            if isinstance(lift, Numeric) and str(cells.type) in ("double", "float") and not cells.null_count:
+                out.append(cells.to_numpy(zero_copy_only=True))
+                continue
+            values = np.empty((batch.num_rows, len(lift.fields)), order="F")
+            lift.forward(cells, values)
+            out.extend(values.T)
+        return out
+
     def grow(self, batch: pa.RecordBatch, limit: int) -> Schema:
         """Add the levels that a batch shows for the first time, up to ``limit`` a column; the rest is ``(other)``."""
         lifts = list(self.lifts)

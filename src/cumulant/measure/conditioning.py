@@ -50,9 +50,7 @@ def _rounding_of_cells(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(COLLINEAR["compensated"], 16 * 2.0**-106 * ratio)
 
 
-def _condition_of_kept(
-    high: NDArray[np.float64], low: NDArray[np.float64], tolerance: NDArray[np.float64]
-) -> float:
+def _condition_of_kept(high: NDArray[np.float64], low: NDArray[np.float64], tolerance: NDArray[np.float64]) -> float:
     diagonal = np.diag(high)
     # Powers of two scale without rounding.
     scale = np.where(diagonal > 0, 2.0 ** -np.round(np.log2(np.where(diagonal > 0, diagonal, 1.0)) / 2), 0.0)

@@ -79,7 +79,9 @@ def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows
         high, low = limbs.centred(sums[:, x[:, None], x], sums[:, x, 0], sums[:, 0, 0])
         pairs = np.full((len(x), len(x)), weight)
         covariance, low = _quotient(high, low, denominator)
-        return Estimate(count, denominator * unit, pairs * unit, mean + shift, _diagonal_not_negative(covariance), low, True)
+        return Estimate(
+            count, denominator * unit, pairs * unit, mean + shift, _diagonal_not_negative(covariance), low, True
+        )
     source = {c: 1 + i for i, c in enumerate(m.presence)}
     mask = np.array([source.get(int(c), 0) for c in m.schema.column_of_field[keep]], dtype=np.int64)
     total = sums.sum(axis=0)

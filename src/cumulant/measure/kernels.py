@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cumulant.measure import compensated
+from cumulant.measure.native import library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["fold_of", "grams"]
+    Array = NDArray[np.float64]
+
+__all__ = ["RowSums", "fold_of", "grams"]
+
+# Bytes of all the fold buffers together: about the second-level cache, and a depth that keeps tiles busy.
+BUFFER_BYTES = 1 << 20
+DEPTH = (128, 1024)
 
 
 def fold_of(rows: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Fold of each row number: the splitmix64 finaliser, modulo ``folds``.
+    """Fold of each row number: the splitmix64 finaliser, its upper half scaled to the number of folds.
 
     Depends on the row number alone, so neither chunking, threads nor machines change it.
 
@@ -29,18 +37,126 @@ def fold_of(rows: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x ^= x >> np.uint64(31)
-    return (x % np.uint64(folds)).astype(np.int64)
+        x = ((x >> np.uint64(32)) * np.uint64(folds)) >> np.uint64(32)
+    return x.astype(np.int64)
 
 
-def grams(
-    z: NDArray[np.float64],
-    fold: NDArray[np.int64],
-    folds: int,
-    weights: NDArray[np.float64] | None = None,
-    *,
-    exact: bool = False,
-) -> NDArray[np.float64]:
-    """Σ w z zᵀ over the rows of each fold.
+class RowSums:
+    """Σ w z zᵀ with z = (1, x − shift) for rows without gaps, fold by fold; one thread's share of the pass.
+
+    n·q·(q+1) flops and 8·n·p bytes read once. Rows are dealt to one buffer per fold, so that folds cost no more than
+    their sums; compiled code where it was built, NumPy otherwise.
+
+    Parameters
+    ----------
+    shift
+        Reference point (p,).
+    folds
+        Number of folds K.
+    """
+
+    def __init__(self, shift: Array, folds: int) -> None:
+        self.shift = np.ascontiguousarray(shift, dtype=np.float64)
+        self.folds = folds
+        self._native = library()
+        self._sums = np.zeros((0, 0, 0))
+        self._workspace = 0
+        if self._native is None:
+            q = len(self.shift) + 1
+            self._sums = np.zeros((folds, q, q))
+            return
+        depth = BUFFER_BYTES // (8 * (len(self.shift) + 8) * folds)
+        self._workspace = self._native.cumulant_open(len(self.shift), folds, min(max(depth, DEPTH[0]), DEPTH[1]))
+        if not self._workspace:
+            raise MemoryError(f"no memory for the sums of {len(self.shift):,} fields in {folds} folds")
+
+    def add(
+        self,
+        columns: Array | Sequence[Array],
+        numbers: int | NDArray[np.int64],
+        weights: Array | None = None,
+    ) -> int:
+        """Add rows up to the first block of them that holds a NaN or an infinity.
+
+        Parameters
+        ----------
+        columns
+            Cells as an array (n, p) of any strides, or p columns (n,); float64 or float32.
+        numbers
+            Number of the first row, or of each row (n,).
+        weights
+            Weight of each row (n,).
+
+        Returns
+        -------
+        int
+            Rows added. Fewer than n: the next row, or one of the few after it, is not finite.
+        """
+        if self._native is None:
+            return self._add_numpy(columns, numbers, weights)
+        n, address, stride, single = _layout(columns)
+        each = None if isinstance(numbers, int) else np.ascontiguousarray(numbers, dtype=np.int64)
+        w = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+        done: int = self._native.cumulant_add(
+            self._workspace,
+            n,
+            address.ctypes.data,
+            stride.ctypes.data,
+            single.ctypes.data,
+            self.shift.ctypes.data,
+            numbers if isinstance(numbers, int) else 0,
+            None if each is None else each.ctypes.data,
+            None if w is None else w.ctypes.data,
+        )
+        return done
+
+    def take(self) -> Array:
+        """The sums (K, q, q), which start anew."""
+        if self._native is None:
+            sums, self._sums = self._sums, np.zeros_like(self._sums)
+            return sums
+        q = len(self.shift) + 1
+        out = np.empty((self.folds, q, q))
+        self._native.cumulant_take(self._workspace, out.ctypes.data)
+        return out
+
+    def __del__(self) -> None:
+        if self._workspace and self._native is not None:
+            self._native.cumulant_close(self._workspace)
+            self._workspace = 0
+
+    def _add_numpy(
+        self, columns: Array | Sequence[Array], numbers: int | NDArray[np.int64], weights: Array | None
+    ) -> int:
+        x = columns if isinstance(columns, np.ndarray) else np.column_stack(columns)
+        z = np.empty((len(x), x.shape[1] + 1))
+        z[:, 0] = 1.0
+        np.subtract(x, self.shift, out=z[:, 1:])
+        finite = np.isfinite(z).all(axis=1)
+        n = len(z) if finite.all() else int(np.argmin(finite))
+        rows = np.arange(numbers, numbers + n) if isinstance(numbers, int) else numbers[:n]
+        self._sums += grams(z[:n], fold_of(rows, self.folds), self.folds, None if weights is None else weights[:n])[0]
+        return n
+
+
+def _layout(
+    columns: Array | Sequence[Array],
+) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Rows, and of each column the address, the stride in bytes, and whether it is float32."""
+    if isinstance(columns, np.ndarray):
+        p = columns.shape[1]
+        start: int = columns.__array_interface__["data"][0]
+        address = start + np.arange(p, dtype=np.int64) * columns.strides[1]
+        stride = np.full(p, columns.strides[0], dtype=np.int64)
+        return len(columns), address, stride, np.full(p, columns.dtype == np.float32, dtype=np.uint8)
+    address = np.array([c.__array_interface__["data"][0] for c in columns], dtype=np.int64)
+    stride = np.array([c.strides[0] for c in columns], dtype=np.int64)
+    single = np.array([c.dtype == np.float32 for c in columns], dtype=np.uint8)
+    return len(columns[0]), address, stride, single
+
+
+def grams(z: Array, fold: NDArray[np.int64], folds: int, weights: Array | None = None, *, exact: bool = False) -> Array:
+    """Σ w z zᵀ over the rows of each fold, in NumPy: for rows with gaps, and for exact sums.
 
     Parameters
     ----------
@@ -58,8 +174,7 @@ def grams(
     Returns
     -------
     ndarray
-        (1, K, q, q), or (2, K, q, q) when exact: high and low parts. n·q·(q+1) flops, 8·n·q bytes read twice
-        (gather by fold, product).
+        (1, K, q, q), or (2, K, q, q) when exact: high and low parts.
     """
     q = z.shape[1]
     out = np.zeros((2 if exact else 1, folds, q, q))

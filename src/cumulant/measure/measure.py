@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cumulant.errors import CumulantWarning, DataError, OptionError, ResourceError
-from cumulant.lift import Boolean, Categorical, Schema
+from cumulant.lift import Boolean, Categorical, Numeric, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
-from cumulant.measure import kernels, limbs
+from cumulant.measure.accumulate import Block, accumulate, cores
 from cumulant.measure.conditioning import needs_compensation
 from cumulant.measure.moments import WEIGHT_KINDS, Moments
 from cumulant.source import Table, open_table
@@ -27,6 +27,8 @@ __all__ = ["lifted", "measure"]
 
 PILOT_ROWS = 4096
 BLOCK_BYTES = 16 << 20
+# Fewer cells are summed before a second thread has started.
+PARALLEL_CELLS = 500_000
 MISSING = ("integrate", "drop", "error")
 PRECISIONS = ("auto", "double", "compensated")
 
@@ -123,10 +125,41 @@ def measure(
         start = _begin(schema, head, folds, "none" if weights is None else weight_kind, precision)
     else:
         start = _begin_like(like, fields, None if weights is None else weight_kind)
-    accumulator = _Accumulator(start, missing, levels, side)
-    for batch in track(table, chain(pilot, batches), enabled=progress):
-        accumulator.add(batch)
-    return accumulator.m
+    plain = all(isinstance(lift, Numeric) for lift in start.schema.lifts)
+    if table.array is not None and plain and list(start.schema.columns) == table.schema.names:
+        step = max(256, 2 * BLOCK_BYTES // (8 * max(1, table.array.shape[1])))
+        parts: Iterator[Any] = (Rows(table.array[i : i + step]) for i in range(0, len(table.array), step))
+    else:
+        parts = chain(pilot, batches)
+    cells = (table.rows or PARALLEL_CELLS) * len(start.schema.fields)
+    threads = cores() if cells >= PARALLEL_CELLS else 1
+    blocks = _numbered(track(table, parts, enabled=progress), start.schema, levels, side)
+    return accumulate(blocks, start, missing, threads)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of a plain array, for the progress bar and the sums alike."""
+
+    values: NDArray[np.float64]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+
+def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: _Side) -> Iterator[Block]:
+    """Blocks with their row numbers and weights, and levels seen for the first time added to the schema."""
+    first = 0
+    for part in parts:
+        if isinstance(part, Rows):
+            rows: Any = part.values
+        else:
+            rows = part
+            schema = schema.grow(part, levels)
+        yield Block(schema, rows, first, side.rows_of(part, first), side.weights_of(part, first))
+        first += part.num_rows
 
 
 def lifted(data: Any, schema: Schema, *, delimiter: str | None = None) -> Iterator[NDArray[np.float64]]:
@@ -165,106 +198,25 @@ class _Side:
     def columns(self) -> set[str]:
         return {name for name in (self.weights, self.rows) if isinstance(name, str)}
 
-    def weights_of(self, batch: pa.RecordBatch, start: int) -> NDArray[np.float64] | None:
+    def weights_of(self, batch: Any, start: int) -> NDArray[np.float64] | None:
         if self.weights is None:
             return None
-        by_name = isinstance(self.weights, str)
-        values = _plain_column(batch, self.weights) if by_name else _slice(self.weights, start, batch, "weights")
+        if isinstance(self.weights, str):
+            values = _plain_column(batch, self.weights)
+        else:
+            values = _slice(self.weights, start, batch, "weights")
         bad = ~(np.isfinite(values) & (values >= 0))
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
             raise DataError(f"the weight in row {start + at} is {values[at]}; weights must be finite and not negative")
         return values
 
-    def rows_of(self, batch: pa.RecordBatch, start: int) -> NDArray[np.int64]:
+    def rows_of(self, batch: Any, start: int) -> int | NDArray[np.int64]:
         if isinstance(self.rows, int):
-            return np.arange(self.rows + start, self.rows + start + batch.num_rows, dtype=np.int64)
+            return self.rows + start
         if isinstance(self.rows, str):
             return _plain_column(batch, self.rows).astype(np.int64)
         return _slice(self.rows, start, batch, "rows")
-
-
-class _Accumulator:
-    """Moments under construction; the only mutable thing in the pass."""
-
-    def __init__(self, start: Moments, missing: str, levels: int, side: _Side) -> None:
-        self.m = start
-        self.missing = missing
-        self.levels = levels
-        self.side = side
-        self.seen = 0
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        m = self.m
-        grown = m.schema.grow(batch, self.levels)
-        if grown != m.schema:
-            m = m.embed(grown, m.shift_in(grown), m.presence)
-        weights = self.side.weights_of(batch, self.seen)
-        rows = self.side.rows_of(batch, self.seen)
-        x = m.schema.forward(batch)
-        self._refuse_infinite(x, m.schema)
-        absent = _absent_cells(x, m.schema)
-        if absent.any():
-            if self.missing == "error":
-                self._refuse_missing(absent, m.schema)
-            if self.missing == "drop":
-                keep = ~absent.any(axis=1)
-                x, rows, absent = x[keep], rows[keep], absent[keep]
-                weights = None if weights is None else weights[keep]
-        self.m = _added(m, x, absent, rows, weights)
-        self.seen += batch.num_rows
-
-    def _refuse_infinite(self, x: NDArray[np.float64], schema: Schema) -> None:
-        infinite = np.isinf(x)
-        if infinite.any():
-            row, field = (int(i[0]) for i in np.nonzero(infinite))
-            raise DataError(
-                f"column '{schema.columns[schema.column_of_field[field]]}' holds {x[row, field]} in row "
-                f"{self.seen + row}; replace it by a number, or by a missing cell to have it integrated out"
-            )
-
-    def _refuse_missing(self, absent: NDArray[np.bool_], schema: Schema) -> None:
-        row, column = (int(i[0]) for i in np.nonzero(absent))
-        raise DataError(
-            f"column '{schema.columns[column]}' is missing in row {self.seen + row}; "
-            'fill the cell, or measure with missing="integrate" or "drop"'
-        )
-
-
-def _added(
-    m: Moments,
-    x: NDArray[np.float64],
-    absent: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    weights: NDArray[np.float64] | None,
-) -> Moments:
-    presence = tuple(sorted({*m.presence, *(int(c) for c in np.flatnonzero(absent.any(axis=0)))}))
-    m = m.embed(m.schema, m.shift, presence)
-    k = len(presence)
-    z = np.empty((len(x), 1 + k + x.shape[1]))
-    z[:, 0] = 1.0
-    np.subtract(x, m.shift, out=z[:, 1 + k :])
-    if k:
-        z[:, 1 : 1 + k] = ~absent[:, list(presence)]
-        z[:, 1 + k :][np.isnan(x)] = 0.0
-    fold = kernels.fold_of(rows, m.folds)
-    sums = kernels.grams(z, fold, m.folds, weights, exact=m.exact)
-    squares = np.bincount(fold, weights=None if weights is None else weights**2, minlength=m.folds)
-    return replace(
-        m,
-        sums=limbs.combine(m.sums, sums),
-        rows=m.rows + np.bincount(fold, minlength=m.folds),
-        squared_weights=m.squared_weights + squares,
-    )
-
-
-def _absent_cells(x: NDArray[np.float64], schema: Schema) -> NDArray[np.bool_]:
-    """Which cells (n, columns) are missing, from fields (n, p)."""
-    # A category that has shown no level yet has no field, and no cell either.
-    has_fields = np.diff(schema.starts) > 0
-    out = np.ones((len(x), len(schema.columns)), dtype=bool)
-    out[:, has_fields] = np.isnan(x[:, schema.starts[:-1][has_fields]])
-    return out
 
 
 def _begin(schema: Schema, pilot: list[pa.RecordBatch], folds: int, weighting: str, precision: str) -> Moments:
@@ -374,7 +326,7 @@ def _plain_column(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:
     return out[:, 0]
 
 
-def _slice(values: NDArray[Any], start: int, batch: pa.RecordBatch, what: str) -> NDArray[Any]:
+def _slice(values: NDArray[Any], start: int, batch: Any, what: str) -> NDArray[Any]:
     if len(values) < start + batch.num_rows:
         raise OptionError(f"{what}= has {len(values):,} values, the table has more rows; give one value a row")
     return values[start : start + batch.num_rows]

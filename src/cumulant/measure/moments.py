@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cumulant import storage
 from cumulant.errors import CumulantWarning, IncompatibleError
 from cumulant.lift import Schema
 from cumulant.measure import limbs
@@ -225,6 +226,16 @@ class Moments:
             weighting=weighting,
         )
 
+    def with_sums_of(self, other: Moments) -> Moments:
+        """These moments and the sums and counts of other rows seen the same way, perhaps with fewer gaps."""
+        seen = other.embed(self.schema, self.shift, self.presence)
+        return replace(
+            self,
+            sums=limbs.combine(self.sums, seen.sums),
+            rows=self.rows + seen.rows,
+            squared_weights=self.squared_weights + seen.squared_weights,
+        )
+
     def _with_possible_folds(self) -> Moments:
         counts = np.einsum("kii->ki", self.sums[0])
         tolerance = 1e-9 * np.abs(counts).max(axis=0, initial=0.0)
@@ -252,16 +263,13 @@ class Moments:
 
     def save(self, path: str | Path) -> None:
         """Write to one file (safetensors), atomically; `cumulant.load` reads it."""
-        from cumulant import storage
-
         storage.save(path, "moments", *self.to_state())
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays and plain data that determine these moments; the symmetric sums are packed."""
-        upper = np.triu_indices(self.sums.shape[-1])
         arrays = {
             "shift": self.shift,
-            "sums": np.ascontiguousarray(self.sums[:, :, upper[0], upper[1]]),
+            "sums": storage.packed(self.sums),
             "rows": self.rows,
             "squared_weights": self.squared_weights,
         }
@@ -276,12 +284,7 @@ class Moments:
         """The moments that `to_state` described."""
         schema = Schema.from_list(meta["schema"])
         presence = tuple(int(c) for c in meta["presence"])
-        q = 1 + len(presence) + len(schema.fields)
-        packed = arrays["sums"]
-        sums = np.zeros((*packed.shape[:2], q, q))
-        upper = np.triu_indices(q)
-        sums[:, :, upper[0], upper[1]] = packed
-        sums[:, :, upper[1], upper[0]] = packed
+        sums = storage.unpacked(arrays["sums"], 1 + len(presence) + len(schema.fields))
         return Moments(
             schema,
             arrays["shift"],
@@ -295,7 +298,8 @@ class Moments:
     def __repr__(self) -> str:
         n = int(self.rows.sum())
         extra = ", compensated" if self.exact else ""
-        return f"Moments({n:,} rows of {len(self.schema.columns)} columns, {len(self.columns)} fields, {self.folds} folds{extra})"
+        size = f"{n:,} rows of {len(self.schema.columns)} columns, {len(self.columns)} fields"
+        return f"Moments({size}, {self.folds} folds{extra})"
 
 
 def _common_weighting(a: Moments, b: Moments) -> str:

@@ -25,9 +25,9 @@ COUNTS = ("count", "degrees", "mass", "fixed", "leverage")
 def save(model: Model, path: str | Path, *, moments: bool) -> None:
     """Write a model, with or without the moments it was solved from."""
     g, prior = model.gaussian, model.prior
-    arrays = {"mean": g.mean, "covariance": g.covariance, "prior_grid": prior.grid, "prior_curve": prior.curve}
-    if g.low is not None:
-        arrays["low"] = g.low
+    arrays = {"mean": g.mean, "prior_grid": prior.grid, "prior_curve": prior.curve}
+    square = {"covariance": g.covariance, "low": g.low, "measured": g.measured}
+    arrays.update({name: storage.packed(value) for name, value in square.items() if value is not None})
     meta: dict[str, Any] = {
         "schema": model.schema.to_list(),
         "theory": "gaussian",
@@ -65,13 +65,19 @@ def load(path: str | Path) -> Model | Moments:
 
 
 def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
-    moments = None
+    moments, p = None, len(arrays["mean"])
     if "moments" in meta:
         kept = {k.removeprefix("moments."): v for k, v in arrays.items() if k.startswith("moments.")}
         moments = Moments.from_state(kept, meta["moments"])
     return Model(
         schema=Schema.from_list(meta["schema"]),
-        gaussian=Fields(arrays["mean"], arrays["covariance"], arrays.get("low"), **meta["gaussian"]),
+        gaussian=Fields(
+            arrays["mean"],
+            storage.unpacked(arrays["covariance"], p),
+            low=storage.unpacked(arrays["low"], p) if "low" in arrays else None,
+            measured=storage.unpacked(arrays["measured"], p) if "measured" in arrays else None,
+            **meta["gaussian"],
+        ),
         prior=Prior(**meta["prior"], grid=arrays["prior_grid"], curve=arrays["prior_curve"]),
         notes=tuple(meta["notes"]),
         target=meta["target"],

@@ -95,5 +95,5 @@ def solve(
     for note in s.notes:
         if "nearest" in note:
             warnings.warn(note, CumulantWarning, stacklevel=2)
-    gaussian = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass)
+    gaussian = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
     return Model(m.schema, gaussian, s.prior, s.notes, target, m)

@@ -17,7 +17,7 @@ from cumulant.model.outputs import class_output, number_output, with_index
 from cumulant.solve.joint import log_prob, sample
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.mixed import class_probabilities
-from cumulant.solve.predictive import Fields, Predictive, predict
+from cumulant.solve.predictive import Fields, Predictive, effective_parameters, errors, leverage, predict
 from cumulant.solve.prior import Prior
 from cumulant.source import open_table
 from cumulant.source.fill import Cells, with_cells
@@ -177,7 +177,6 @@ class Model:
         g = self.gaussian
         given = conditional(g.covariance, observed, targets, g.low)
         deviation = x[observed] - g.mean[observed]
-        distance = (given.observed.whiten(deviation[None, :]) ** 2).sum() / max(g.degrees, 1.0)
         return replace(
             self,
             schema=self.schema.select(rest),
@@ -186,8 +185,9 @@ class Model:
                 mean=g.mean[targets] + deviation @ given.coefficients,
                 covariance=given.covariance,
                 low=None,
-                fixed=g.fixed + given.observed.rank,
-                leverage=g.leverage + float(distance),
+                measured=None if g.measured is None else errors(g, given, observed, targets),
+                fixed=g.fixed + effective_parameters(g, given.observed, observed),
+                leverage=g.leverage + float(leverage(g, given.observed, deviation[None, :])[0]),
             ),
             target=self.target if self.target in rest else None,
             moments=None,
@@ -196,12 +196,13 @@ class Model:
     def marginal(self, columns: Sequence[str]) -> Model:
         """The model of some columns, all others integrated out (they drop out of C)."""
         at = self.schema.independent_of(columns)
-        g = self.gaussian
-        low = None if g.low is None else g.low[np.ix_(at, at)]
+        g, square = self.gaussian, np.ix_(at, at)
+        low = None if g.low is None else g.low[square]
+        measured = None if g.measured is None else g.measured[square]
         return replace(
             self,
             schema=self.schema.select(list(columns)),
-            gaussian=replace(g, mean=g.mean[at], covariance=g.covariance[np.ix_(at, at)], low=low),
+            gaussian=replace(g, mean=g.mean[at], covariance=g.covariance[square], low=low, measured=measured),
             target=self.target if self.target in columns else None,
             moments=None,
         )
@@ -292,7 +293,7 @@ class Model:
         at = self.schema.independent_of(name)
         if isinstance(lift, (Categorical, Boolean)):
             return class_output(lift, class_probabilities(self.gaussian, x, at), output, draws, seed)
-        mean, scale, dof = predict(self.gaussian, x, at)
+        mean, scale, dof = predict(self.gaussian, x, at, scales=output != "mean")
         return number_output(lift, Predictive(name, mean[:, 0], scale[:, 0], dof), output, level, draws, seed)
 
     # ------------------------------------------------------------------ the joint distribution

@@ -31,6 +31,8 @@ class Solution:
         The propagator G = K⁻¹ (p, p), prior included.
     low
         Its low limb in compensated arithmetic, or None.
+    measured
+        The covariance without the prior, or None when there is none.
     count
         Rows that inference rests on.
     degrees
@@ -44,6 +46,7 @@ class Solution:
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     low: NDArray[np.float64] | None
+    measured: NDArray[np.float64] | None
     count: float
     degrees: float
     prior: Prior
@@ -78,4 +81,5 @@ def solve_exact(m: Moments, prior: str | float | None = "auto", target: NDArray[
     chosen = choose(prior, m, covariance, target, repaired=moved > 0)
     degrees = total.degrees if total.complete else max(count - 1, 0.0)
     low = total.low if chosen.mass == 0 else None
-    return Solution(mean, shrink(covariance, chosen.mass), low, count, degrees, chosen, tuple(notes))
+    shrunk, measured = shrink(covariance, chosen.mass), covariance if chosen.mass > 0 else None
+    return Solution(mean, shrunk, low, measured, count, degrees, chosen, tuple(notes))

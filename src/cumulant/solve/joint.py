@@ -29,18 +29,17 @@ def log_prob(fields: Fields, x: Array, categories: list[Index]) -> Array:
     Fields that others determine (rank-deficient tables) carry no density and are left out.
     """
     out = np.zeros(len(x))
-    present = ~np.isnan(x)
     before = np.zeros(0, dtype=np.int64)
     for indicators in categories:
         out += _log_prob_of_category(fields, x, indicators, before)
         before = np.concatenate([before, indicators])
     numeric = np.setdiff1d(np.arange(x.shape[1]), before)
-    for rows, observed in patterns(present):
+    for rows, observed in patterns(x):
         known, values = np.intersect1d(observed, before), np.intersect1d(observed, numeric)
         given = conditional(fields.covariance, known, values)
-        mean = fields.mean[values] + (x[np.ix_(rows, known)] - fields.mean[known]) @ given.coefficients
+        mean = fields.mean[values] + (x[rows][:, known] - fields.mean[known]) @ given.coefficients
         f = factor(given.covariance)
-        white = f.whiten(x[np.ix_(rows, values)] - mean)
+        white = f.whiten(x[rows][:, values] - mean)
         out[rows] -= 0.5 * ((white**2).sum(axis=1) + f.rank * np.log(2 * np.pi) + f.log_determinant)
     return out
 
@@ -58,13 +57,11 @@ def _log_prob_of_category(fields: Fields, x: Array, indicators: Index, before: I
 
 def _given_categories(fields: Fields, x: Array, indicators: Index, before: Index) -> Array:
     """Probability of each level given earlier categories (n, 1 + k), never quite zero (Laplace's rule)."""
-    present = ~np.isnan(x)
-    usable = np.zeros_like(present)
-    usable[:, before] = present[:, before]
+    numbers = np.setdiff1d(np.arange(x.shape[1]), before)
     out = np.empty((len(x), 1 + len(indicators)))
-    for rows, observed in patterns(usable):
+    for rows, observed in patterns(x, numbers):
         given = conditional(fields.covariance, observed, indicators)
-        deviation = x[np.ix_(rows, observed)] - fields.mean[observed]
+        deviation = x[rows][:, observed] - fields.mean[observed]
         mean = fields.mean[indicators] + deviation @ given.coefficients
         out[rows] = np.column_stack([1 - mean.sum(axis=1), mean])
     out = np.maximum(out, 1 / (fields.count + out.shape[1]))

@@ -51,18 +51,16 @@ def class_probabilities(fields: Fields, x: Array, indicators: NDArray[np.int64])
     """
     prior = marginal_probabilities(fields.mean[indicators])
     corners = np.vstack([np.zeros(len(indicators)), np.eye(len(indicators))]) - fields.mean[indicators]
-    present = ~np.isnan(x)
-    present[:, indicators] = False
     out = np.empty((len(x), len(prior)))
     with np.errstate(divide="ignore"):
         log_prior = np.log(prior)
-    for rows, observed in patterns(present):
+    for rows, observed in patterns(x, indicators):
         within = conditional(fields.covariance, indicators, observed)
         centres = fields.mean[observed] + corners @ within.coefficients
         # Unbiased within classes: one degree of freedom is spent on each class mean.
         unbiased = fields.degrees / max(fields.count - fields.fixed - len(prior), 1.0)
         pooled = conditional(within.covariance * unbiased, np.arange(len(observed)), np.zeros(0, dtype=np.int64))
-        white = pooled.observed.whiten(x[np.ix_(rows, observed)] - fields.mean[observed])
+        white = pooled.observed.whiten(x[rows][:, observed] - fields.mean[observed])
         centres_white = pooled.observed.whiten(centres - fields.mean[observed])
         # |a − b|² = |a|² − 2ab + |b|², and |a|² is the same for all levels.
         log_p = log_prior + white @ centres_white.T - 0.5 * (centres_white**2).sum(axis=1)

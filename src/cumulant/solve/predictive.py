@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Fields", "Predictive", "patterns", "predict"]
+__all__ = ["Fields", "Predictive", "effective_parameters", "errors", "leverage", "patterns", "predict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +32,13 @@ class Fields:
         Denominator of the covariance.
     mass
         Prior mass α.
+    measured
+        Covariance without the prior (p, p), of what is left to predict once fields are conditioned on: the errors that
+        the model makes, where ``covariance`` is what it assumes. None when there is no prior and both are the same.
     fixed
-        Number of fields already conditioned on.
+        Number of parameters spent on fields already conditioned on.
     leverage
-        Their squared Mahalanobis distance from the mean over ``degrees``.
+        Squared distance of their values from the mean, over ``degrees``.
     """
 
     mean: Array
@@ -44,6 +47,7 @@ class Fields:
     count: float
     degrees: float
     mass: float = 0.0
+    measured: Array | None = None
     fixed: float = 0.0
     leverage: float = 0.0
 
@@ -103,23 +107,38 @@ def _t() -> Any:
     return t
 
 
-def patterns(present: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Groups of rows (n, p) with the same fields present: (rows, fields present)."""
-    if present.all():
-        # The usual case, without sorting.
-        if len(present):
-            yield np.arange(len(present)), np.arange(present.shape[1])
+def patterns(
+    x: Array, hidden: NDArray[np.int64] | None = None
+) -> Iterator[tuple[slice | NDArray[np.int64], NDArray[np.int64]]]:
+    """Groups of rows with the same fields present: (rows, fields present).
+
+    Parameters
+    ----------
+    x
+        Rows (n, p), NaN where a field is not present.
+    hidden
+        Fields to be taken as not present, whatever x says.
+    """
+    present = ~np.isnan(x)
+    if hidden is not None:
+        present[:, hidden] = False
+    if not len(present):
+        return
+    if (present == present[0]).all():
+        # The usual case, without sorting and without copying.
+        yield slice(None), np.flatnonzero(present[0])
         return
     packed = np.ascontiguousarray(np.packbits(present, axis=1))
-    key = packed.view([("", packed.dtype, packed.shape[1])]).ravel() if packed.shape[1] else np.zeros(len(present))
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    _, first, group = np.unique(
+        packed.view([("", packed.dtype, packed.shape[1])]).ravel(), return_index=True, return_inverse=True
+    )
     order = np.argsort(group, kind="stable")
     edges = np.searchsorted(group[order], np.arange(len(first) + 1))
     for i, row in enumerate(first):
         yield order[edges[i] : edges[i + 1]], np.flatnonzero(present[row])
 
 
-def predict(fields: Fields, x: Array, targets: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+def predict(fields: Fields, x: Array, targets: NDArray[np.int64], *, scales: bool = True) -> tuple[Array, Array, Array]:
     """Mean, scale and degrees of freedom of each target given the fields present in each row.
 
     Parameters
@@ -130,40 +149,58 @@ def predict(fields: Fields, x: Array, targets: NDArray[np.int64]) -> tuple[Array
         Rows (n, p), NaN where unknown; values of the targets are ignored.
     targets
         Indices of the target fields.
+    scales
+        Whether scales are wanted: they cost n·p² where the means cost n·p.
 
     Returns
     -------
     mean, scale, degrees_of_freedom
         (n, targets), (n, targets), (n,). With all other fields given and no prior these are the prediction and the
-        observation interval of ordinary least squares.
+        observation interval of ordinary least squares. Scales are NaN when they were not wanted.
     """
     n = len(x)
-    mean, scale, dof = np.empty((n, len(targets))), np.empty((n, len(targets))), np.empty(n)
-    present = ~np.isnan(x)
-    present[:, targets] = False
-    for rows, observed in patterns(present):
+    mean, scale, dof = np.empty((n, len(targets))), np.full((n, len(targets)), np.nan), np.full(n, np.nan)
+    for rows, observed in patterns(x, targets):
         given = conditional(fields.covariance, observed, targets, fields.low)
-        deviation = x[np.ix_(rows, observed)] - fields.mean[observed]
+        deviation = x[rows][:, observed] - fields.mean[observed]
         mean[rows] = fields.mean[targets] + deviation @ given.coefficients
-        spread, df = residual_variance(fields, given)
-        distance = (given.observed.whiten(deviation) ** 2).sum(axis=1) / max(fields.degrees, 1.0)
-        inflation = 1 + 1 / fields.count + fields.leverage + distance
-        scale[rows] = np.sqrt(spread[None, :] * inflation[:, None])
-        dof[rows] = df
+        if scales:
+            spread, df = residual_variance(fields, given, observed, targets)
+            inflation = 1 + 1 / fields.count + fields.leverage + leverage(fields, given.observed, deviation)
+            scale[rows] = np.sqrt(spread[None, :] * inflation[:, None])
+            dof[rows] = df
     return mean, scale, dof
 
 
-def residual_variance(fields: Fields, given: Conditional) -> tuple[Array, float]:
+def residual_variance(
+    fields: Fields, given: Conditional, observed: NDArray[np.int64], targets: NDArray[np.int64]
+) -> tuple[Array, float]:
     """Unbiased residual variance of each target, and its degrees of freedom n − q."""
-    q = 1 + fields.fixed + effective_parameters(given.observed, fields.mass)
+    q = 1 + fields.fixed + effective_parameters(fields, given.observed, observed)
     # At least one degree: with more parameters than rows a Student t of one degree is the widest honest answer.
     df = max(fields.count - q, 1.0)
-    return np.diag(given.covariance) * max(fields.degrees, 1.0) / df, df
+    return np.diag(errors(fields, given, observed, targets)) * max(fields.degrees, 1.0) / df, df
 
 
-def effective_parameters(observed: Factor, mass: float) -> float:
+def errors(fields: Fields, given: Conditional, observed: NDArray[np.int64], targets: NDArray[np.int64]) -> Array:
+    """Covariance of the errors y − x B that the measured rows show, whatever prior B was found with."""
+    if fields.measured is None:
+        return given.covariance
+    c, b = fields.measured, given.coefficients
+    cross = b.T @ c[np.ix_(observed, targets)]
+    out = c[np.ix_(targets, targets)] - cross - cross.T + b.T @ c[np.ix_(observed, observed)] @ b
+    np.fill_diagonal(out, np.maximum(np.diag(out), 0.0))
+    return np.asarray(out)
+
+
+def effective_parameters(fields: Fields, factor: Factor, observed: NDArray[np.int64]) -> float:
     """tr R (R + α)⁻¹: the number of coefficients that the data, not the prior, determine."""
-    if mass == 0:
-        return float(observed.rank)
-    shrunk_inverse = np.diag(observed.inverse())[observed.kept] / observed.scale[observed.kept] ** 2
-    return float(observed.rank - mass / (1 + mass) * shrunk_inverse.sum())
+    if fields.measured is None:
+        return float(factor.rank)
+    c = fields.measured[np.ix_(observed, observed)]
+    return float(np.sum(c * factor.inverse()) / (1 + fields.mass))
+
+
+def leverage(fields: Fields, factor: Factor, deviation: Array) -> Array:
+    """Squared distance of rows from the mean over n − 1, in the metric of the coefficients' covariance (n,)."""
+    return np.asarray((factor.whiten(deviation) ** 2).sum(axis=1) / ((1 + fields.mass) * max(fields.degrees, 1.0)))

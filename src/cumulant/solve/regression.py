@@ -10,7 +10,7 @@ import numpy as np
 from cumulant.measure import compensated as dd
 from cumulant.measure import limbs
 from cumulant.solve.linear import Factor, conditional
-from cumulant.solve.predictive import Fields, effective_parameters
+from cumulant.solve.predictive import Fields, effective_parameters, errors
 from cumulant.solve.prior import effective_count, shrink
 from cumulant.solve.repair import nearest_correlation
 
@@ -83,11 +83,12 @@ def centred_fields(m: Moments, mass: float = 0.0) -> Fields:
     e = m.total
     mean, covariance = np.nan_to_num(e.mean), np.nan_to_num(e.covariance)
     if e.complete:
-        low = e.low if mass == 0 else None
-        return Fields(mean, shrink(covariance, mass), low, e.count, e.degrees, mass)
-    covariance, _ = nearest_correlation(covariance)
-    count = effective_count(m)
-    return Fields(mean, shrink(covariance, mass), None, count, max(count - 1, 0.0), mass)
+        low, count, degrees = e.low if mass == 0 else None, e.count, e.degrees
+    else:
+        covariance, _ = nearest_correlation(covariance)
+        count = effective_count(m)
+        low, degrees = None, max(count - 1, 0.0)
+    return Fields(mean, shrink(covariance, mass), low, count, degrees, mass, covariance if mass > 0 else None)
 
 
 def origin_fields(m: Moments) -> Fields:
@@ -136,16 +137,13 @@ def regress(fields: Fields, y: int, x: NDArray[np.int64], *, intercept: bool = T
     ----------
     MacKay, "Bayesian interpolation", Neural Computation 4 (1992) 415, equations 27-32.
     """
-    given = conditional(fields.covariance, x, np.array([y]), fields.low)
+    targets = np.array([y])
+    given = conditional(fields.covariance, x, targets, fields.low)
     f = given.observed
     beta, beta_low, constant, distance = _solution(fields, y, x, given.coefficients[:, 0], f)
     mass, degrees = fields.mass, np.float64(max(fields.degrees, 0.0))
     y_variance = float(fields.covariance[y, y])
-    residual = float(given.covariance[0, 0])
-    if mass > 0:
-        # The mass also sits on y's own variance and inflates C_yy − C_yx C_xx⁻¹ C_xy; what the rows leave is smaller.
-        penalty = mass * float(beta**2 @ np.diag(fields.covariance)[x])
-        residual = max(y_variance - (1 + mass) * (y_variance - residual) - penalty, 0.0)
+    residual = float(errors(fields, given, x, targets)[0, 0])
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = np.where(f.kept, np.diag(f.inverse()), np.nan) / (degrees * (1 + mass))
         spread = distance / (degrees * (1 + mass)) if f.rank else 0.0
@@ -158,7 +156,7 @@ def regress(fields: Fields, y: int, x: NDArray[np.int64], *, intercept: bool = T
         unit_variance=np.concatenate([[at_zero], unit]),
         residual=residual * degrees,
         total=y_variance * degrees,
-        parameters=float(intercept) + fields.fixed + effective_parameters(f, mass),
+        parameters=float(intercept) + fields.fixed + effective_parameters(fields, f, x),
         count=fields.count,
         observed=f,
     )

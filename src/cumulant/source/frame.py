@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,9 @@ def _array(data: np.ndarray, columns: list[str] | None) -> Table:
             block = np.asanyarray(data[begin : begin + size].T, dtype=kind.to_pandas_dtype(), order="C")
             yield pa.RecordBatch.from_arrays([_masked(row) for row in block], schema=schema)
 
-    return build("array", schema, start, None, rows=len(data), size=data.nbytes)
+    table = build("array", schema, start, None, rows=len(data), size=data.nbytes)
+    floats = data.dtype in (np.float64, np.float32) and not isinstance(data, np.ma.MaskedArray)
+    return replace(table, array=data) if floats else table
 
 
 def _masked(values: np.ndarray) -> pa.Array:

@@ -41,6 +41,8 @@ class Table:
         Labels of the rows: the index of a pandas frame, where that index holds integers.
     position : callable or None
         Fraction, 0 to 1, of the bytes that the pass under way has read, where `rows` is unknown.
+    array : ndarray of float, shape (rows, columns), or None
+        The whole table, where it is one array of float64 or float32 in memory.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Table:
     repeatable: bool = True
     row_numbers: np.ndarray | None = None
     position: Callable[[], float] | None = None
+    array: np.ndarray | None = None
 
     def select(self, columns: list[str]) -> Table:
         """The same rows, only these columns, in this order.
@@ -62,7 +65,7 @@ class Table:
         """
         kept = Columns.of(self.schema, self.name, columns)
         start = self.open
-        return replace(self, schema=kept.schema, open=lambda: map(kept.apply, start()))
+        return replace(self, schema=kept.schema, open=lambda: map(kept.apply, start()), array=None)
 
 
 def build(

@@ -1,0 +1,229 @@
+"""Moments under construction: blocks of rows go in, one thread's share of the pass at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.errors import DataError
+from cumulant.measure import kernels, limbs
+from cumulant.measure.moments import Moments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.lift import Schema
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Accumulator", "Block", "accumulate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some consecutive rows of a table, and what comes beside their fields.
+
+    Parameters
+    ----------
+    schema
+        The lifts to read them with.
+    rows
+        An Arrow record batch, or an array (n, p) whose columns are the fields.
+    first
+        Place of the first row in the table, for messages.
+    numbers
+        Row number of the first row, or of each (n,).
+    weights
+        Weight of each row (n,), or None.
+    """
+
+    schema: Schema
+    rows: Any
+    first: int
+    numbers: int | NDArray[np.int64]
+    weights: Array | None
+
+    def __len__(self) -> int:
+        return len(self.rows) if isinstance(self.rows, np.ndarray) else int(self.rows.num_rows)
+
+    def after(self, done: int) -> Block:
+        """The rows from ``done`` on."""
+        return replace(
+            self,
+            rows=self.rows[done:] if isinstance(self.rows, np.ndarray) else self.rows.slice(done),
+            first=self.first + done,
+            numbers=self.numbers + done if isinstance(self.numbers, int) else self.numbers[done:],
+            weights=None if self.weights is None else self.weights[done:],
+        )
+
+    def columns(self) -> Array | list[Array]:
+        """The fields as they lie in memory, without a copy where that can be."""
+        return self.rows if isinstance(self.rows, np.ndarray) else self.schema.arrays(self.rows)
+
+    def values(self) -> Array:
+        """The fields as an array of its own (n, p), NaN where a cell is missing."""
+        if isinstance(self.rows, np.ndarray):
+            return self.rows.astype(np.float64)
+        return self.schema.forward(self.rows)
+
+
+class Accumulator:
+    """Sums of some blocks of a table. Rows without gaps take the short way, straight into `kernels.RowSums`."""
+
+    def __init__(self, start: Moments, missing: str) -> None:
+        self._m = start
+        self._missing = missing
+        self._plain = self._new_sums(start)
+
+    @staticmethod
+    def _new_sums(m: Moments) -> kernels.RowSums | None:
+        # A category that has shown no level yet has no field to hold its gaps.
+        hides_gaps = not np.diff(m.schema.starts).all()
+        return None if m.exact or hides_gaps else kernels.RowSums(m.shift, m.folds)
+
+    def add(self, block: Block) -> None:
+        """Add the rows of a block."""
+        if block.schema != self._m.schema:
+            self._settle()
+            self._m = self._m.embed(block.schema, self._m.shift_in(block.schema), self._m.presence)
+            self._plain = self._new_sums(self._m)
+        if self._plain is not None and len(block):
+            done = self._plain.add(block.columns(), block.numbers, block.weights)
+            self._count(block, done)
+            block = block.after(done)
+        if len(block):
+            self._add_with_gaps(block)
+
+    def moments(self) -> Moments:
+        """The moments of all rows added."""
+        self._settle()
+        return self._m
+
+    def _count(self, block: Block, done: int) -> None:
+        # Without weights the sums hold the counts already.
+        if block.weights is not None and done:
+            fold = kernels.fold_of(_numbers(block)[:done], self._m.folds)
+            self._m = _counted(self._m, fold, block.weights[:done])
+
+    def _settle(self) -> None:
+        """Move the sums of rows without gaps into the moments."""
+        if self._plain is None:
+            return
+        m, sums = self._m, self._plain.take()
+        bare = Moments.empty(m.schema, m.shift, folds=m.folds, weighting=m.weighting)
+        if m.weighting == "none":
+            rows = np.rint(sums[:, 0, 0]).astype(np.int64)
+            bare = replace(bare, rows=rows, squared_weights=rows.astype(np.float64))
+        self._m = m.with_sums_of(replace(bare, sums=sums[None]))
+
+    def _add_with_gaps(self, block: Block) -> None:
+        x, numbers, weights = block.values(), _numbers(block), block.weights
+        _refuse_infinite(x, block)
+        absent = _absent_cells(x, block.schema)
+        if self._missing == "error" and absent.any():
+            _refuse_missing(absent, block)
+        if self._missing == "drop":
+            keep = ~absent.any(axis=1)
+            x, numbers, absent = x[keep], numbers[keep], absent[keep]
+            weights = None if weights is None else weights[keep]
+        self._m = _added(self._m, x, absent, numbers, weights)
+
+
+def accumulate(blocks: Iterable[Block], start: Moments, missing: str, threads: int) -> Moments:
+    """Sum blocks on some threads, each with its own accumulator.
+
+    Blocks are dealt in turn and the shares added in order, so the result depends on the chunking and the number of
+    threads alone, to the last bit.
+    """
+    shares = [Accumulator(start, missing) for _ in range(threads)]
+    if threads == 1:
+        for block in blocks:
+            shares[0].add(block)
+        return shares[0].moments()
+    pools = [ThreadPoolExecutor(1, "cumulant") for _ in shares]
+    waiting: list[Future[None]] = []
+    try:
+        for i, block in enumerate(blocks):
+            # A few blocks ahead keep every thread busy; more would only hold memory.
+            if len(waiting) >= 2 * threads:
+                waiting.pop(0).result()
+            waiting.append(pools[i % threads].submit(shares[i % threads].add, block))
+        for future in waiting:
+            future.result()
+    finally:
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
+    total = shares[0].moments()
+    for share in shares[1:]:
+        total = total + share.moments()
+    return total
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _numbers(block: Block) -> NDArray[np.int64]:
+    if isinstance(block.numbers, int):
+        return np.arange(block.numbers, block.numbers + len(block), dtype=np.int64)
+    return block.numbers
+
+
+def _added(
+    m: Moments, x: Array, absent: NDArray[np.bool_], numbers: NDArray[np.int64], weights: Array | None
+) -> Moments:
+    presence = tuple(sorted({*m.presence, *(int(c) for c in np.flatnonzero(absent.any(axis=0)))}))
+    m = m.embed(m.schema, m.shift, presence)
+    k = len(presence)
+    z = np.empty((len(x), 1 + k + x.shape[1]))
+    z[:, 0] = 1.0
+    np.subtract(x, m.shift, out=z[:, 1 + k :])
+    if k:
+        z[:, 1 : 1 + k] = ~absent[:, list(presence)]
+        z[:, 1 + k :][np.isnan(x)] = 0.0
+    fold = kernels.fold_of(numbers, m.folds)
+    if m.exact:
+        sums = kernels.grams(z, fold, m.folds, weights, exact=True)
+    else:
+        plain = kernels.RowSums(np.zeros(z.shape[1] - 1), m.folds)
+        plain.add(z[:, 1:], numbers, weights)
+        sums = plain.take()[None]
+    return _counted(replace(m, sums=limbs.combine(m.sums, sums)), fold, weights)
+
+
+def _counted(m: Moments, fold: NDArray[np.int64], weights: Array | None) -> Moments:
+    squares = np.bincount(fold, weights=None if weights is None else weights**2, minlength=m.folds)
+    return replace(m, rows=m.rows + np.bincount(fold, minlength=m.folds), squared_weights=m.squared_weights + squares)
+
+
+def _absent_cells(x: Array, schema: Schema) -> NDArray[np.bool_]:
+    """Which cells (n, columns) are missing, from fields (n, p)."""
+    # A category that has shown no level yet has no field, and no cell either.
+    has_fields = np.diff(schema.starts) > 0
+    out = np.ones((len(x), len(schema.columns)), dtype=bool)
+    out[:, has_fields] = np.isnan(x[:, schema.starts[:-1][has_fields]])
+    return out
+
+
+def _refuse_infinite(x: Array, block: Block) -> None:
+    infinite = np.isinf(x)
+    if infinite.any():
+        row, field = (int(i[0]) for i in np.nonzero(infinite))
+        raise DataError(
+            f"column '{block.schema.columns[block.schema.column_of_field[field]]}' holds {x[row, field]} in row "
+            f"{block.first + row}; replace it by a number, or by a missing cell to have it integrated out"
+        )
+
+
+def _refuse_missing(absent: NDArray[np.bool_], block: Block) -> None:
+    row, column = (int(i[0]) for i in np.nonzero(absent))
+    raise DataError(
+        f"column '{block.schema.columns[column]}' is missing in row {block.first + row}; "
+        'fill the cell, or measure with missing="integrate" or "drop"'
+    )

@@ -1,0 +1,34 @@
+"""The compiled sums, where a C compiler was at hand when the package was installed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+
+__all__ = ["FILENAME", "library"]
+
+FILENAME = "_panels.so"
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The shared library, or None: not built, not loadable, or switched off by ``CUMULANT_NATIVE=0``."""
+    path = Path(__file__).with_name(FILENAME)
+    if os.environ.get("CUMULANT_NATIVE") == "0" or not path.exists():
+        return None
+    try:
+        loaded = ctypes.CDLL(str(path))
+    except OSError:
+        return None
+    pointer, integer = ctypes.c_void_p, ctypes.c_int64
+    loaded.cumulant_open.restype = pointer
+    loaded.cumulant_open.argtypes = [integer, integer, integer]
+    loaded.cumulant_add.restype = integer
+    loaded.cumulant_add.argtypes = [pointer, integer, *[pointer] * 4, integer, pointer, pointer]
+    loaded.cumulant_take.restype = None
+    loaded.cumulant_take.argtypes = [pointer, pointer]
+    loaded.cumulant_close.restype = None
+    loaded.cumulant_close.argtypes = [pointer]
+    return loaded

@@ -1,0 +1,207 @@
+/* Sums of squares and products over rows, fold by fold.
+ *
+ * Rows are dealt to folds and packed, less a reference point, in panels of eight columns: buffer[fold][panel][row][8].
+ * Both factors of a product then stream from contiguous memory in cache lines, and a tile of products stays in
+ * registers over all rows of a full buffer (the packing of Goto & van de Geijn, ACM TOMS 34 (2008) 12). A buffer is
+ * multiplied when it is full, so small folds cost no more than one large one.
+ */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WIDTH 8
+
+typedef struct {
+    int64_t fields, columns, panels, folds, capacity;
+    double *buffer;   /* folds x panels x capacity x WIDTH */
+    double *sums;     /* folds x (8 panels) x (8 panels), upper tiles only */
+    int64_t *filled;  /* rows waiting in each buffer */
+    void *memory;
+} Workspace;
+
+/* Cells in memory: where they lie, what is subtracted, and whether rows or columns of float64 are contiguous. */
+typedef struct {
+    const char *const *column;
+    const int64_t *stride;
+    const uint8_t *single;
+    const double *shift;
+    int by_rows, by_columns;
+} Source;
+
+static int by_rows(const Workspace *w, const char *const *column, const int64_t *stride, const uint8_t *single) {
+    for (int64_t j = 0; j < w->columns; j++)
+        if (single[j] || column[j] != column[0] + 8 * j || stride[j] != stride[0]) return 0;
+    return 1;
+}
+
+static int by_columns(const Workspace *w, const int64_t *stride, const uint8_t *single) {
+    for (int64_t j = 0; j < w->columns; j++)
+        if (single[j] || stride[j] != 8) return 0;
+    return 1;
+}
+
+/* splitmix64 (Steele, Lea & Flood 2014), its upper half scaled to the number of folds. */
+static inline int64_t fold_of(uint64_t row, uint64_t folds) {
+    uint64_t x = row + 0x9E3779B97F4A7C15ULL;
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+    x ^= x >> 31;
+    return (int64_t)(((x >> 32) * folds) >> 32);
+}
+
+#if defined(__x86_64__)
+#define ISA avx512
+#define LANES 8
+#define TALL 8
+#define WIDE 3
+#define TARGET __attribute__((target("avx512f,avx512dq,fma")))
+#include "tiles.h"
+#undef ISA
+#undef LANES
+#undef TALL
+#undef WIDE
+#undef TARGET
+
+#define ISA avx2
+#define LANES 4
+#define TALL 4
+#define WIDE 2
+#define TARGET __attribute__((target("avx2,fma")))
+#include "tiles.h"
+#undef ISA
+#undef LANES
+#undef TALL
+#undef WIDE
+#undef TARGET
+#endif
+
+#define ISA plain
+#define LANES 2
+#define TALL 4
+#define WIDE 1
+#define TARGET
+#include "tiles.h"
+
+#if defined(__x86_64__)
+#define DISPATCH(call, ...)                                                                   \
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return call##_avx512(__VA_ARGS__); \
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return call##_avx2(__VA_ARGS__);          \
+    return call##_plain(__VA_ARGS__)
+#else
+#define DISPATCH(call, ...) return call##_plain(__VA_ARGS__)
+#endif
+
+static int multiply(const double *buffer, int64_t rows, int64_t capacity, int64_t panels, double *sums) {
+    DISPATCH(multiply, buffer, rows, capacity, panels, sums);
+}
+
+static int pack(const Workspace *w, const Source *source, int64_t first, int64_t rows, double *const *slot,
+                const double *scale) {
+    DISPATCH(pack, w, source, first, rows, slot, scale);
+}
+
+static void flush(Workspace *w, int64_t fold) {
+    if (w->filled[fold]) {
+        int64_t side = WIDTH * w->panels;
+        multiply(w->buffer + fold * w->panels * w->capacity * WIDTH, w->filled[fold], w->capacity, w->panels,
+                 w->sums + fold * side * side);
+        w->filled[fold] = 0;
+    }
+}
+
+/* A workspace for rows of `columns` numbers before which a constant 1 is put; NULL when memory is short. */
+void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity) {
+    Workspace *w = calloc(1, sizeof *w);
+    if (!w) return NULL;
+    w->columns = columns;
+    w->fields = columns + 1;
+    w->panels = (w->fields + WIDTH - 1) / WIDTH;
+    w->folds = folds;
+    w->capacity = capacity;
+    int64_t side = WIDTH * w->panels;
+    size_t buffer = (size_t)(folds * w->panels * capacity * WIDTH), sums = (size_t)(folds * side * side);
+    w->memory = calloc(buffer + sums + WIDTH, sizeof(double));
+    w->filled = calloc((size_t)folds, sizeof(int64_t));
+    if (!w->memory || !w->filled) {
+        free(w->memory);
+        free(w->filled);
+        free(w);
+        return NULL;
+    }
+    w->buffer = (double *)(((uintptr_t)w->memory + 63) & ~(uintptr_t)63);
+    w->sums = w->buffer + buffer;
+    return w;
+}
+
+void cumulant_close(void *workspace) {
+    Workspace *w = workspace;
+    free(w->memory);
+    free(w->filled);
+    free(w);
+}
+
+#define BLOCK 128
+
+/* Where each row of a block goes: its buffer's slot, and the factor it is scaled by. Flushes buffers that would
+ * overflow, so every row of the block has a slot. */
+static void place(Workspace *w, int64_t rows, int64_t start, const int64_t *numbers, const double *weights,
+                  double **slot, double *scale, int64_t *filled) {
+    int64_t size = w->panels * w->capacity * WIDTH;
+    for (int64_t f = 0; f < w->folds; f++)
+        if (w->filled[f] + rows > w->capacity) flush(w, f);
+    memcpy(filled, w->filled, (size_t)w->folds * sizeof *filled);
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t f = fold_of((uint64_t)(numbers ? numbers[r] : start + r), (uint64_t)w->folds);
+        slot[r] = w->buffer + f * size + w->filled[f]++ * WIDTH;
+        scale[r] = weights ? sqrt(weights[r]) : 1.0;
+    }
+}
+
+/* Adds rows until a block of BLOCK rows holds a NaN or an infinity; returns how many were added, or -1 when memory is
+ * short.
+ *
+ * column[j] points to the first cell of column j, stride[j] is the distance of its cells in bytes, and single[j] says
+ * that they are float32, not float64. Row r has number numbers[r], or start + r. */
+int64_t cumulant_add(void *workspace, int64_t n, const char *const *column, const int64_t *stride,
+                     const uint8_t *single, const double *shift, int64_t start, const int64_t *numbers,
+                     const double *weights) {
+    Workspace *w = workspace;
+    double *slot[BLOCK], scale[BLOCK];
+    int64_t *before = malloc((size_t)w->folds * sizeof *before);
+    if (!before) return -1;
+    Source source = {column, stride, single, shift, by_rows(w, column, stride, single),
+                     by_columns(w, stride, single)};
+    int64_t done = 0;
+    while (done < n) {
+        int64_t rows = n - done < BLOCK ? n - done : BLOCK;
+        place(w, rows, start + done, numbers ? numbers + done : NULL, weights ? weights + done : NULL, slot, scale,
+              before);
+        if (!pack(w, &source, done, rows, slot, weights ? scale : NULL)) {
+            memcpy(w->filled, before, (size_t)w->folds * sizeof *before);
+            break;
+        }
+        done += rows;
+    }
+    free(before);
+    return done;
+}
+
+/* Multiplies what waits and copies the sums out: folds x fields x fields, symmetric, the constant first (it is packed
+ * last, so that rows stay aligned with panels). The workspace starts anew. */
+void cumulant_take(void *workspace, double *out) {
+    Workspace *w = workspace;
+    int64_t q = w->fields, side = WIDTH * w->panels;
+    for (int64_t f = 0; f < w->folds; f++) {
+        flush(w, f);
+        const double *from = w->sums + f * side * side;
+        double *to = out + f * q * q;
+        for (int64_t i = 0; i < q; i++)
+            for (int64_t j = i; j < q; j++) {
+                int64_t a = (i + 1) % q, b = (j + 1) % q;
+                to[a * q + b] = to[b * q + a] = from[i * side + j];
+            }
+    }
+    memset(w->sums, 0, (size_t)(w->folds * side * side) * sizeof(double));
+}
