@@ -145,8 +145,8 @@ class GaussianAction:
         order
             n, from 1.
         method
-            ``"exact"``, or ``"differences"``: central differences of ln Z[J], a check that knows nothing of the
-            formula. It takes some (2p)ⁿ/n! evaluations.
+            ``"exact"``, or ``"differences"``: central differences of W[J], a check that knows nothing of its
+            derivatives. It takes some (2p)ⁿ/n! evaluations.
         """
         if order < 1:
             raise OptionError(f"order={order!r}: cumulants begin at order 1")
@@ -161,8 +161,7 @@ class GaussianAction:
     def _cumulant_by_differences(self, order: int) -> Array:
         # Cumulants beyond the first do not depend on the origin, and differences far from it would lose digits.
         about = "origin" if order == 1 else "mean"
-        constant = self.log_partition()
-        return cumulant_by_differences(lambda j: self.log_partition(j, about=about) - constant, self._deviations, order)
+        return cumulant_by_differences(lambda j: self.generator(j, about=about), self._deviations, order)
 
     # ------------------------------------------------------------------ fewer fields
 
