@@ -1,0 +1,180 @@
+"""``cumulant fit``: one pass over a table, and a model file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cumulant.cli import options as o
+
+if TYPE_CHECKING:
+    from cumulant.model import Model
+
+__all__ = ["EXAMPLES", "fit"]
+
+EXAMPLES = (
+    "cumulant fit houses.csv -o houses.cumulant --target price",
+    "cumulant fit 'sales/*.parquet' -o sales.cumulant --columns day,shop,units --lift day=cyclic:week,cyclic:year",
+    "cumulant fit \"SELECT * FROM 'trips.parquet' WHERE km < 100\" -o trips.cumulant --prior evidence",
+    "cumulant fit houses.csv --dry-run",
+)
+
+
+def fit(
+    table: o.TableName,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Where to save the model.", show_default=False),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="A column to be predicted: the prior is chosen for it and inspect shows it. Any other column can be "
+            "predicted as well.",
+            metavar="COLUMN",
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,…", help="Read only these columns.", show_default=False, rich_help_panel=o.READING),
+    ] = None,
+    lift: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=KIND",
+            help="Read a column as numeric, boolean, categorical, temporal, or as cyclic:day, cyclic:week, "
+            "cyclic:year (several with commas). Repeatable.",
+            show_default=False,
+            rich_help_panel=o.READING,
+        ),
+    ] = None,
+    levels: Annotated[
+        int,
+        typer.Option(min=1, help="Most levels that a category keeps; the rest is (other).", rich_help_panel=o.READING),
+    ] = 100,
+    missing: o.MissingCells = o.Missing.integrate,
+    delimiter: o.Delimiter = None,
+    encoding: o.Encoding = None,
+    null: o.Nulls = None,
+    type_: o.Types = None,
+    weights: o.Weights = None,
+    weight_kind: Annotated[
+        o.WeightKind,
+        typer.Option(
+            help="A row of weight w stands for w rows, or has 1/w of the variance.", rich_help_panel=o.CALCULATION
+        ),
+    ] = o.WeightKind.frequency,
+    prior: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|evidence|folds|NUMBER",
+            help="Mass term (ridge): as the number of rows needs, none, by the evidence ln Z, by folds, or given.",
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = "auto",
+    folds: Annotated[
+        int, typer.Option(min=1, max=1000, help="Sets of sums, for cross-validation.", rich_help_panel=o.CALCULATION)
+    ] = 10,
+    precision: Annotated[
+        o.Precision,
+        typer.Option(
+            help="Plain sums, error-free sums (about ten times the work), or as the first rows need.",
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = o.Precision.auto,
+    moments: Annotated[
+        bool,
+        typer.Option(
+            "--moments/--no-moments", help="Keep the moments in the file; without them it cannot merge or forget."
+        ),
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read the first rows only, and say what a fit would cost.")
+    ] = False,
+    json: o.Json = False,
+) -> None:
+    """Measure a table in one pass and save its model."""
+    from cumulant.cli.files import check_writable
+
+    if out is None:
+        if not dry_run:
+            raise typer.BadParameter("say where to save the model with -o FILE, or ask its cost with --dry-run")
+    elif _same_file(out, table):
+        raise typer.BadParameter(f"-o {out} is the table itself; give the model another name")
+    check_writable(out)
+    wanted = o.names(columns, "--columns")
+    if wanted is not None and weights is not None and weights not in wanted:
+        wanted.append(weights)
+    opened = o.read_table(table, wanted, delimiter=delimiter, encoding=encoding, nulls=null, types=type_)
+    measuring: dict[str, Any] = {
+        "weights": weights,
+        "weight_kind": weight_kind.value,
+        "missing": missing.value,
+        "lifts": _lifts(lift),
+        "levels": levels,
+        "folds": folds,
+        "precision": precision.value,
+    }
+    if dry_run or out is None:
+        from cumulant.cli.plan import plan, refuse_if_too_large, show_plan
+
+        made = plan(opened, table, prior=_prior(prior), target=target, **measuring)
+        show_plan(made, json=json)
+        refuse_if_too_large(made, folds)
+        return
+    from cumulant.model import fit as fit_table
+
+    model = fit_table(opened, target=target, prior=_prior(prior), **measuring)
+    model.save(out, moments=moments)
+    _show(model, opened.name, out, json=json)
+
+
+def _same_file(out: Path, table: str) -> bool:
+    try:
+        return out.samefile(table)
+    except OSError:  # one of them does not exist, or is no path at all
+        return False
+
+
+def _prior(word: str) -> str | float | None:
+    if word in ("auto", "evidence", "folds"):
+        return word
+    if word == "none":
+        return None
+    try:
+        return float(word)
+    except ValueError:
+        raise typer.BadParameter(f"--prior {word!r}: give auto, none, evidence, folds or a number") from None
+
+
+def _lifts(texts: list[str] | None) -> dict[str, str | list[str]] | None:
+    kinds = {name: kind.split(",") for name, kind in o.pairs(texts, "--lift", last=True).items()}
+    return {name: words[0] if len(words) == 1 else words for name, words in kinds.items()} or None
+
+
+def _show(model: Model, table: str, out: Path, *, json: bool) -> None:
+    from cumulant.cli import terminal, views
+    from cumulant.cli.files import size_of
+    from cumulant.explain.cost import quantity
+
+    scores = views.held_out(model)
+    for note in model.notes:
+        terminal.note(note)
+    if json:
+        terminal.say(terminal.as_json({**views.describe(model), "cross_validated": scores, "file": str(out)}))
+        return
+    rows = model.count if model.moments is None else model.moments.count
+    sizes = f"{views.counted(rows, 'row')} of {views.counted(len(model.columns), 'column')}"
+    lines = [
+        ("table", f"{table}: {sizes}, {views.counted(len(model.fields), 'field')}"),
+        ("model", f"solved in one pass, {quantity((model.effort or {}).get('wall_seconds', math.nan), 's')}"),
+        ("prior", views.prior_of(model)),
+    ]
+    if scores is not None:
+        lines.append(("held out", f"R² {scores['r2']:.3f}, RMSE {scores['rmse']:.4g} for {model.target}, by the folds"))
+    lines.append(("saved", f"{out}, {size_of(out)}"))
+    terminal.show(views.listing(lines))
