@@ -1,0 +1,1 @@
+"""Measurements of cumulant beside its peers; ``python -m benchmarks --help``."""

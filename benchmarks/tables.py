@@ -1,0 +1,236 @@
+"""The figures in the documentation, written from ``results/*.json`` between two markers of each page."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.disk import FLOOR
+from benchmarks.harness import OURS, RESULTS, ROOT, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+BEGIN, END = "<!-- performance:begin -->", "<!-- performance:end -->"
+NONE = "–"
+
+
+def rewrite() -> None:
+    """Put the tables into every page that exists."""
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")
+        say(f"written: {page.relative_to(ROOT)}")
+
+
+def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
+    """The pages as they ought to read: the file, and its text with the block made anew."""
+    makers = {root / "README.md": summary, root / "docs" / "performance.md": details}
+    records = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
+    return {
+        page: replaced(page.read_text("utf-8"), make(records), page.name)
+        for page, make in makers.items()
+        if page.exists()
+    }
+
+
+def replaced(text: str, block: str, name: str) -> str:
+    """The text with another block between its markers.
+
+    Raises
+    ------
+    ValueError
+        The text has not exactly one begin marker, followed by one end marker.
+    """
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end) or BEGIN in rest or END in head + tail:
+        raise ValueError(f"{name} needs one {BEGIN} and, after it, one {END}; the tables go between them")
+    return f"{head}{BEGIN}\n{block}\n{END}{tail}"
+
+
+# ---------------------------------------------------------------------------------------------- the blocks
+
+
+def summary(records: dict[str, Any]) -> str:
+    """The block of README: medians alone, and where each was measured."""
+    makers = {"fit": _fit_brief, "disk": _disk_brief, "digits": _digits_brief}
+    places: dict[str, list[str]] = {}
+    for name in makers:
+        if name in records:
+            places.setdefault(_place(records[name]), []).append(name)
+    notes = [f"{', '.join(names)}: {place}" if len(places) > 1 else place for place, names in places.items()]
+    return _block(records, makers) + f"\n\n<sub>Measured on {'; '.join(notes)}. `make bench` measures again.</sub>"
+
+
+def details(records: dict[str, Any]) -> str:
+    """The block of the page on performance: all that was measured."""
+    makers = {"fit": _fit_full, "disk": _disk_full, "digits": _digits_full}
+    return _block(records, makers)
+
+
+def _block(records: dict[str, Any], makers: dict[str, Callable[[dict[str, Any]], list[str]]]) -> str:
+    parts = [part for name, make in makers.items() if name in records for part in make(records[name])]
+    return "\n\n".join(["<!-- written by: python -m benchmarks tables -->", *parts])
+
+
+def _fit_brief(record: dict[str, Any]) -> list[str]:
+    return [
+        "**From arrays in memory**: median seconds and, in brackets, the time over cumulant's.",
+        _by_case(record["results"], [_size(result) for result in record["results"]], _seconds_and_ratio),
+    ]
+
+
+def _disk_brief(record: dict[str, Any]) -> list[str]:
+    head = [f"{_size(result, 1)} {_FORMAT[result['format']]}" for result in record["results"]]
+    return [
+        "**From files**: the whole process, from the interpreter's start to its end. Median seconds / peak memory.",
+        _by_case(record["results"], head, _seconds_and_peak),
+    ]
+
+
+def _by_case(results: list[dict[str, Any]], head: list[str], cell: Callable[[Any], str]) -> str:
+    """A row for each case that solves something, a column for each table measured."""
+    names = [name for name in _names(result["cases"] for result in results) if name != FLOOR]
+    rows = [[_ours(name), *(cell(result["cases"].get(name)) for result in results)] for name in names]
+    return _table(["", *head], rows)
+
+
+def _digits_brief(record: dict[str, Any]) -> list[str]:
+    return [
+        "**Correct digits** of the worst coefficient on NIST's certified regressions.",
+        _digits_table(record, "coefficients"),
+    ]
+
+
+def _fit_full(record: dict[str, Any]) -> list[str]:
+    head = ["", "seconds", "first call", "processor s", "extra memory", "error", "cumulant / it", "n"]
+    parts = ["### From arrays in memory", record["method"], _where(record)]
+    for result in record["results"]:
+        rows = [
+            [
+                _ours(name), _range(case["seconds"]), _figure(case["first_seconds"]),
+                _figure(case["cpu_seconds"]["median"]), _bytes(case["extra_bytes"]), _error(case),
+                _range(case.get("ratio")), str(case["repetitions"]),
+            ]
+            for name, case in result["cases"].items()
+        ]  # fmt: skip
+        parts += [f"**{_size(result)}**", _table(head, rows)]
+        parts += [f"Left out, {name}: {why}." for name, why in result["left_out"].items()]
+    return parts
+
+
+def _disk_full(record: dict[str, Any]) -> list[str]:
+    head = ["", "seconds", "processor s", "peak memory", "error", "cumulant / it", "n"]
+    parts = ["### From files", record["method"], _where(record)]
+    for result in record["results"]:
+        rows = [
+            [_ours(name), f"failed: {case['failed']}", *[NONE] * 5]
+            if "failed" in case
+            else [
+                _ours(name), _range(case["seconds"]), _figure(case["cpu_seconds"]["median"]),
+                _bytes(case["peak_bytes"]["max"]), _error(case), _range(case.get("ratio")), str(case["repetitions"]),
+            ]
+            for name, case in result["cases"].items()
+        ]  # fmt: skip
+        title = f"{_size(result, 1)}, {_FORMAT[result['format']]} of {_bytes(result['file_bytes'])}"
+        parts += [f"**{title}**", _table(head, rows)]
+    return parts
+
+
+def _digits_full(record: dict[str, Any]) -> list[str]:
+    return [
+        "### Digits", record["method"], _where(record),
+        "**Coefficients**", _digits_table(record, "coefficients"),
+        "**Standard errors**", _digits_table(record, "standard_errors"),
+    ]  # fmt: skip
+
+
+def _digits_table(record: dict[str, Any], what: str) -> str:
+    rows = {
+        name: {method: found[what] for method, found in row.items() if found[what] is not None}
+        for name, row in record["results"].items()
+    }
+    methods = _names(rows.values())
+    body = [[name.capitalize(), *(f"{row[method]:.1f}" for method in methods)] for name, row in rows.items()]
+    return _table(["", *map(_ours, methods)], body)
+
+
+# ---------------------------------------------------------------------------------------------- the cells
+
+_FORMAT = {"parquet": "Parquet", "csv": "CSV"}
+
+
+def _place(record: dict[str, Any]) -> str:
+    """The machine and the date."""
+    machine = record["machine"]
+    return (
+        f"{machine['date']}, {machine['cores']} cores of {machine['cpu']} ({machine['vectors']}), "
+        f"{machine['memory_bytes'] / 2**30:.0f} GiB, cumulant {machine['packages'][OURS]}"
+    )
+
+
+def _where(record: dict[str, Any]) -> str:
+    """All that is known of the machine."""
+    machine = record["machine"]
+    packages = {name: version for name, version in machine["packages"].items() if version and name != OURS}
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    limits = "".join(f"; {name}={value}" for name, value in machine["thread_limits"].items())
+    return (
+        f"<sub>{_place(record)}; load {machine['load_at_start']} at the start{limits}; {machine['system']}, "
+        f"Python {machine['python']}, {versions}; {'; '.join(machine['blas'])}.</sub>"
+    )
+
+
+def _names(cases: Iterable[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in cases for name in row))
+
+
+def _ours(name: str) -> str:
+    return f"**{name}**" if name == OURS else name
+
+
+def _size(result: dict[str, Any], response: int = 0) -> str:
+    return f"{result['rows']:,} × {result['columns'] + response:,}"
+
+
+def _seconds_and_ratio(case: dict[str, Any] | None) -> str:
+    if case is None:
+        return NONE
+    seconds = _figure(case["seconds"]["median"])
+    return f"{seconds} ({_figure(1 / case['ratio']['median'], 2)}×)" if "ratio" in case else f"**{seconds}**"
+
+
+def _seconds_and_peak(case: dict[str, Any] | None) -> str:
+    if case is None or "failed" in case:
+        return NONE if case is None else "failed"
+    return f"{_figure(case['seconds']['median'])} / {_bytes(case['peak_bytes']['max'])}"
+
+
+def _range(three: dict[str, float] | None) -> str:
+    return f"{_figure(three['median'])} ({_figure(three['min'])}…{_figure(three['max'])})" if three else NONE
+
+
+def _figure(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, never in powers of ten."""
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(0, places)}f}"
+
+
+def _bytes(value: float | None) -> str:
+    return NONE if value is None else f"{value / 1e6:,.0f} MB"
+
+
+def _error(case: dict[str, Any]) -> str:
+    found = case["coefficient_error"]
+    return NONE if found is None else f"{found:.1e}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    # A message of a failure may hold what would end a cell.
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in [head, *rows]]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]])
