@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TABLES
 
 import cumulant as cm
 from cumulant.errors import ColumnError, CumulantError, CumulantWarning, DataError, OptionError, ResourceError
 from cumulant.measure.kernels import fold_of
 from cumulant.measure.measure import refuse_if_too_large
+from helpers import TABLES
 
 
 def test_missing_cells_dropped_or_refused():
@@ -54,6 +54,16 @@ def test_wrong_options_are_named(options, message):
 def test_weights_must_be_finite_and_not_negative(bad):
     with pytest.raises(DataError, match="the weight in row 1 is"):
         cm.measure({"x": [1.0, 2.0], "w": [1.0, bad]}, weights="w")
+
+
+@pytest.mark.parametrize("kind", ["frequency", "importance"])
+def test_rows_of_weight_zero_leave_no_trace(kind):
+    table = pd.DataFrame({"x": [1.0, 2.0, 4.0, np.inf], "c": ["a", "b", "a", None], "w": [1.0, 2.0, 1.0, 0.0]})
+    m = cm.measure(table, weights="w", weight_kind=kind)
+    without = cm.measure(table.iloc[:3], weights="w", weight_kind=kind)
+    np.testing.assert_array_equal(m.sums, without.sums)
+    assert m.presence == ()
+    assert m.count == without.count
 
 
 def test_unknown_weight_column():
@@ -133,6 +143,58 @@ def test_same_answer_from_every_source(tmp_path):
         assert other.columns == first.columns
         np.testing.assert_allclose(other.mean, first.mean, rtol=1e-13)
         np.testing.assert_allclose(other.covariance, first.covariance, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns", "strided", "single", "frame", "arrow"])
+@pytest.mark.parametrize("p", [1, 7, 8, 9, 24, 31])
+def test_every_layout_and_width_gives_the_same_sums(layout, p):
+    import pyarrow as pa
+
+    rng = np.random.default_rng(5)
+    x = rng.integers(-50, 50, size=(1003, p)).astype(np.float64)
+    data = {
+        "rows": lambda: x,
+        "columns": lambda: np.asfortranarray(x),
+        "strided": lambda: np.repeat(np.repeat(x, 2, axis=0), 3, axis=1)[::2, ::3],
+        "single": lambda: x.astype(np.float32),
+        "frame": lambda: pd.DataFrame(x),
+        "arrow": lambda: pa.table({f"x{i}": x[:, i] for i in range(p)}),
+    }[layout]()
+    m = cm.measure(data, precision="double")
+    fold = fold_of(np.arange(1003), 10)
+    for k in range(10):
+        z = np.column_stack([np.ones((fold == k).sum()), x[fold == k] - m.shift])
+        np.testing.assert_allclose(m.sums[0, k], z.T @ z, rtol=1e-12, atol=1e-9)
+    np.testing.assert_array_equal(m.rows, np.bincount(fold, minlength=10))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_compiled_sums_equal_their_numpy_twin(weighted, monkeypatch):
+    from cumulant.measure import kernels, native
+
+    if native.library() is None:
+        pytest.skip("the package was installed without a C compiler, so there is only the NumPy twin")
+    rng = np.random.default_rng(6)
+    x, weights = rng.normal(size=(700, 13)), rng.random(700) if weighted else None
+    x[650, 4] = np.nan
+    compiled = kernels.RowSums(np.ones(13), 4)
+    done = compiled.add(x, 5, weights)
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    twin = kernels.RowSums(np.ones(13), 4)
+    assert twin.add(x[:done], 5, None if weights is None else weights[:done]) == done
+    assert 650 - 128 < done <= 650
+    np.testing.assert_allclose(compiled.take(), twin.take(), rtol=1e-12, atol=1e-12)
+    assert not compiled.take().any()
+
+
+def test_threads_change_nothing_but_the_last_digits():
+    x = np.random.default_rng(7).normal(size=(60_000, 9))
+    x[50_000, 3] = np.nan
+    one = cm.measure(x, folds=3)
+    again = cm.measure(x, folds=3)
+    np.testing.assert_array_equal(one.sums, again.sums)
+    whole = np.column_stack([np.ones(60_000), x[:, [0, 8]] - one.shift[[0, 8]]])
+    np.testing.assert_allclose(one.sums[0].sum(axis=0)[np.ix_([0, 2, 10], [0, 2, 10])], whole.T @ whole, rtol=1e-11)
 
 
 def test_the_table_is_left_as_it_was():

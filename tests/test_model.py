@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from helpers import TABLES
 from scipy.stats import multivariate_normal
 
 import cumulant as cm
 from cumulant.errors import ColumnError, CumulantWarning, DataError, IncompatibleError, OptionError
+from helpers import TABLES
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +293,57 @@ def test_pairwise_covariance_is_repaired_and_says_so():
         model = cm.fit(table)
     assert np.linalg.eigvalsh(model.covariance)[0] > 0
     np.testing.assert_allclose(np.diag(model.covariance), table.var(), rtol=1e-10)
+
+
+def test_gaps_among_near_copies_get_a_mass_and_a_warning():
+    """Where pairs measured on different rows cannot tell columns apart, coefficients must not explode."""
+    rng = np.random.default_rng(13)
+    common = rng.normal(size=(3000, 1))
+    x = common + 0.1 * rng.normal(size=(3000, 4))
+    table = pd.DataFrame(x, columns=list("abcd")).mask(rng.random((3000, 4)) < 0.1)
+    table["y"] = x.sum(axis=1) + rng.normal(size=3000)
+    with pytest.warns(CumulantWarning, match='missing="drop" is more accurate'):
+        model = cm.fit(table, target="y")
+    assert model.prior.kind == "gaps"
+    complete = cm.fit(table, target="y", missing="drop")
+    new = pd.DataFrame(common[:50] + 0.1 * rng.normal(size=(50, 4)), columns=list("abcd"))
+    truth = new.sum(axis=1)
+    error = np.abs(model.predict("y", given=new) - truth).mean()
+    assert error < 0.2
+    assert np.abs(complete.predict("y", given=new) - truth).mean() < error
+    assert model.merge(model).prior.kind == "gaps"
+
+
+@pytest.mark.parametrize("mass", [0.05, 0.5])
+def test_conditioning_commutes_under_a_prior_too(table, mass):
+    model = cm.fit(table, prior=mass)
+    direct = model.predict("a", given={"b": 4.0, "c": 5.0}, output="interval")
+    stepwise = model.condition({"b": 4.0}).condition({"c": 5.0}).predict("a", output="interval")
+    np.testing.assert_allclose(stepwise, direct, rtol=1e-11)
+    joined = model.condition({"c": 5.0}).predict("a", given={"b": 4.0}, output="interval")
+    np.testing.assert_allclose(joined, direct, rtol=1e-11)
+
+
+def test_intervals_under_a_prior_cover_what_they_say():
+    rng = np.random.default_rng(14)
+    inside, total = 0, 0
+    for _ in range(20):
+        beta = rng.normal(size=30) / 3
+        x = rng.normal(size=(160, 30))
+        y = x @ beta + rng.normal(size=160)
+        model = cm.fit(np.column_stack([x[:60], y[:60]]), target="x30", prior="evidence")
+        interval = model.predict("x30", given=x[60:], output="interval", level=0.9)
+        inside += ((interval["low"] <= y[60:]) & (y[60:] <= interval["high"])).sum()
+        total += 100
+    assert 0.86 < inside / total < 0.94
+
+
+def test_several_targets_share_a_prior(table):
+    model = cm.fit(table, target=["a", "b"], prior="evidence")
+    assert model.target is None
+    assert model.prior.kind == "evidence"
+    with pytest.raises(OptionError, match="name a target"):
+        model.summary()
 
 
 def test_far_from_zero_keeps_its_digits():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import TABLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cumulant as cm
 from cumulant.errors import CumulantWarning, IncompatibleError
+from helpers import TABLES
 
 SIZES = st.lists(st.integers(0, 40), min_size=2, max_size=5)
 TABLE = st.sampled_from(sorted(TABLES))
@@ -94,7 +94,7 @@ def test_no_rows_are_the_identity(kind):
 def test_chunking_changes_nothing(kind):
     import pyarrow as pa
 
-    table = pa.Table.from_pandas(TABLES[kind](np.random.default_rng(2), 5000), preserve_index=False)
+    table = pa.Table.from_pandas(TABLES[kind](np.random.default_rng(20), 5000), preserve_index=False)
     whole = cm.measure(table)
     for size in (7, 1000, 4999):
         batches = table.to_batches(max_chunksize=size)

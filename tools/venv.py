@@ -34,8 +34,9 @@ def make() -> None:
 
 
 def fresh(stamp: Path) -> bool:
-    """Whether `stamp` was left after the last change of pyproject.toml."""
-    return stamp.exists() and stamp.stat().st_mtime > PROJECT.stat().st_mtime
+    """Whether `stamp` was left after the last change of what the installation is made from."""
+    made_from = [PROJECT, ROOT / "hatch_build.py", *(ROOT / "src/cumulant/measure/native").glob("*.[ch]")]
+    return stamp.exists() and all(stamp.stat().st_mtime > path.stat().st_mtime for path in made_from)
 
 
 def install(name: str) -> None:

@@ -61,6 +61,18 @@ class Block:
             weights=None if self.weights is None else self.weights[done:],
         )
 
+    def weighty(self) -> Block:
+        """Without the rows of weight zero, which must leave no trace: no gaps, no count."""
+        if self.weights is None or self.weights.all():
+            return self
+        keep = np.flatnonzero(self.weights)
+        return replace(
+            self,
+            rows=self.rows[keep] if isinstance(self.rows, np.ndarray) else self.rows.take(keep),
+            numbers=_numbers(self)[keep],
+            weights=self.weights[keep],
+        )
+
     def columns(self) -> Array | list[Array]:
         """The fields as they lie in memory, without a copy where that can be."""
         return self.rows if isinstance(self.rows, np.ndarray) else self.schema.arrays(self.rows)

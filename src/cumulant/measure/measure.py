@@ -158,15 +158,23 @@ def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: _Side) ->
         else:
             rows = part
             schema = schema.grow(part, levels)
-        yield Block(schema, rows, first, side.rows_of(part, first), side.weights_of(part, first))
+        yield Block(schema, rows, first, side.rows_of(part, first), side.weights_of(part, first)).weighty()
         first += part.num_rows
 
 
 def lifted(data: Any, schema: Schema, *, delimiter: str | None = None) -> Iterator[NDArray[np.float64]]:
     """The rows of a table as independent fields: blocks (n, p), NaN where a cell is missing."""
-    for batch in _blocks(open_table(data, delimiter=delimiter).open()):
-        values = schema.forward(batch)[:, schema.independent]
-        yield values
+    table = open_table(data, delimiter=delimiter)
+    if table.array is not None and all(isinstance(lift, Numeric) for lift in schema.lifts):
+        place = {name: i for i, name in enumerate(table.schema.names)}
+        x = np.full((len(table.array), len(schema.columns)), np.nan)
+        for j, name in enumerate(schema.columns):
+            if name in place:
+                x[:, j] = table.array[:, place[name]]
+        yield x
+        return
+    for batch in _blocks(table.open()):
+        yield schema.forward(batch)[:, schema.independent]
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ __all__ = ["fit", "solve"]
 def fit(
     table: Any,
     theory: str | Gaussian = "auto",
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     *,
     prior: str | float | None = "auto",
     **measure_options: Any,
@@ -37,8 +38,8 @@ def fit(
     theory
         The ansatz for F; ``"auto"`` takes `Gaussian`.
     target
-        A column to be predicted: the prior is then chosen for it, and `Model.summary` shows it. Any other column can
-        be predicted just as well.
+        A column to be predicted, or several: the prior is then chosen for them, and `Model.summary` shows the one. Any
+        other column can be predicted just as well.
     prior
         Mass term (ridge): ``"auto"`` (none where there are plenty of rows, else by the evidence), ``None``,
         ``"evidence"``, ``"folds"``, or the mass.
@@ -68,7 +69,7 @@ def solve(
     theory: str | Gaussian = "auto",
     *,
     prior: str | float | None = "auto",
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
 ) -> Model:
     """Solve moments for a free energy.
 
@@ -92,8 +93,8 @@ def solve(
         raise OptionError(f"theory={theory!r}: choose 'auto' or cm.Gaussian()")
     fields = None if target is None else m.schema.independent_of(target)
     s = solve_exact(m, prior, fields)
-    for note in s.notes:
-        if "nearest" in note:
-            warnings.warn(note, CumulantWarning, stacklevel=2)
+    for note in s.warnings:
+        warnings.warn(note, CumulantWarning, stacklevel=2)
     gaussian = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
-    return Model(m.schema, gaussian, s.prior, s.notes, target, m)
+    named = target if target is None or isinstance(target, str) else None
+    return Model(m.schema, gaussian, s.prior, s.notes + s.warnings, named, m)

@@ -391,9 +391,7 @@ class Model:
         return self._resolved(m - (rows if isinstance(rows, Moments) else measure(rows, like=m, **options)))
 
     def _resolved(self, m: Moments) -> Model:
-        again = (
-            self.prior.mass if self.prior.kind == "given" else None if self.prior.kind == "none" else self.prior.kind
-        )
+        again = {"given": self.prior.mass, "none": None, "gaps": "auto"}.get(self.prior.kind, self.prior.kind)
         from cumulant.model.fit import solve
 
         return solve(m, prior=again, target=self.target)

@@ -39,8 +39,8 @@ class Solution:
         Denominator of the covariance.
     prior
         The mass and how it was chosen.
-    notes
-        What was done that the user should know.
+    notes, warnings
+        What was done that the user should know, and what the user should mind.
     """
 
     mean: NDArray[np.float64]
@@ -51,6 +51,7 @@ class Solution:
     degrees: float
     prior: Prior
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def solve_exact(m: Moments, prior: str | float | None = "auto", target: NDArray[np.int64] | None = None) -> Solution:
@@ -59,6 +60,7 @@ def solve_exact(m: Moments, prior: str | float | None = "auto", target: NDArray[
     if not total.count > 0:
         raise DataError("no rows were measured; a model needs at least one")
     mean, covariance, notes = total.mean, total.covariance, []
+    warnings = []
     never = np.isnan(mean)
     if never.any():
         names = ", ".join(np.array(m.columns)[never])
@@ -66,11 +68,10 @@ def solve_exact(m: Moments, prior: str | float | None = "auto", target: NDArray[
         mean = np.where(never, 0.0, mean)
         covariance = np.where(never[:, None] | never[None, :], 0.0, covariance)
     covariance = np.nan_to_num(covariance)
-    moved = 0.0
     if not total.complete:
         covariance, moved = nearest_correlation(covariance)
         if moved > 0:
-            notes.append(
+            warnings.append(
                 "the pairwise covariance was not positive definite and was replaced by the nearest that is "
                 f"(largest change of a correlation: {moved:.2g})"
             )
@@ -78,8 +79,13 @@ def solve_exact(m: Moments, prior: str | float | None = "auto", target: NDArray[
     if constant:
         notes.append(f"constant, so without influence: {', '.join(constant)}")
     count = total.count if total.complete else effective_count(m)
-    chosen = choose(prior, m, covariance, target, repaired=moved > 0)
+    chosen = choose(prior, m, covariance, target)
+    if chosen.kind == "gaps":
+        warnings.append(
+            "the columns are so strongly correlated that pairs measured on different rows cannot tell them apart; "
+            'missing="drop" is more accurate if enough rows are complete'
+        )
     degrees = total.degrees if total.complete else max(count - 1, 0.0)
     low = total.low if chosen.mass == 0 else None
     shrunk, measured = shrink(covariance, chosen.mass), covariance if chosen.mass > 0 else None
-    return Solution(mean, shrunk, low, measured, count, degrees, chosen, tuple(notes))
+    return Solution(mean, shrunk, low, measured, count, degrees, chosen, tuple(notes), tuple(warnings))
