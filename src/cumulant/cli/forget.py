@@ -44,7 +44,11 @@ def forget(
     null: o.Nulls = None,
     type_: o.Types = None,
 ) -> None:
-    """Take rows out of a model, exactly, without the table it was fitted to."""
+    """Take rows out of a model, as if never measured.
+
+    Exact, and only the rows to forget are read. Give them as they were measured: with the same --missing and
+    --weights.
+    """
     from cumulant.cli import terminal, views
     from cumulant.cli.files import check_writable, size_of
     from cumulant.errors import IncompatibleError

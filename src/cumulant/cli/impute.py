@@ -22,7 +22,10 @@ def impute(
     type_: o.Types = None,
     json: o.Json = False,
 ) -> None:
-    """Fill each missing cell with its expected value, given the rest of its row."""
+    """Fill the missing cells of a table.
+
+    Each with its expected value given the rest of its row, a category with its most probable level.
+    """
     from cumulant.cli.files import deliver, ending_of, load_model
 
     ending_of(out)

@@ -34,7 +34,7 @@ def inspect(
     level: Annotated[float, typer.Option(metavar="0..1", help="Coverage of the intervals.")] = 0.95,
     json: o.Json = False,
 ) -> None:
-    """Show the rows, columns, prior and notes of a model, and the regression of a column."""
+    """Show what a model holds, and the regression of a column."""
     from cumulant.cli import terminal, views
     from cumulant.cli.files import size_of
     from cumulant.model import Model, load

@@ -25,7 +25,10 @@ def merge(
         Path, typer.Option("--out", "-o", metavar="FILE", help="Where to save the result.", show_default=False)
     ],
 ) -> None:
-    """Add the rows of several models without reading any table again: exact, since moments are sums."""
+    """Join models into the model of all their rows.
+
+    Exact, and no table is read again: moments are sums over rows.
+    """
     from cumulant.cli import terminal, views
     from cumulant.cli.files import check_writable, size_of
     from cumulant.errors import IncompatibleError

@@ -112,7 +112,7 @@ def plan(
         bytes_read=table.size,
         bytes_memory=8 * q * q * (folds + 2) * (2 if exact else 1),
         solver="exact: mean and propagator are read off the moments, nothing is minimised",
-        prior=_prior(prior, rows, p),
+        prior=_prior(prior, rows, p, gaps),
     )
 
 
@@ -200,15 +200,16 @@ def _rows(table: Table, name: str) -> tuple[int | None, str]:
     return max(round(table.size / len(head) * lines) - 1, 0), "estimated"
 
 
-def _prior(prior: str | float | None, rows: int | None, fields: int) -> str:
+def _prior(prior: str | float | None, rows: int | None, fields: int, gaps: int) -> str:
     from cumulant.solve.prior import ROWS_PER_FIELD
 
     if prior != "auto":
         words = {"None": "none", "evidence": "by the evidence ln Z", "folds": "by held-out folds"}
         return words.get(str(prior), f"mass {prior}") + ", as asked"
     enough = ROWS_PER_FIELD * fields
+    unless = "; a mass where missing cells leave strong correlations unsure" if gaps else ""
     if rows is None:
-        return f"none from {enough:,} complete rows on, else by the evidence ln Z"
+        return f"none from {enough:,} rows on, else by the evidence ln Z{unless}"
     if rows >= enough:
-        return f"none: {rows:,} rows are plenty for {fields:,} fields"
-    return f"by the evidence ln Z: {rows:,} rows are few for {fields:,} fields"
+        return f"none: {rows:,} rows are plenty for {fields:,} fields{unless}"
+    return f"by the evidence ln Z: {rows:,} rows are few for {fields:,} fields{unless}"

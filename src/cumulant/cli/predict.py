@@ -69,7 +69,13 @@ def predict(
     type_: o.Types = None,
     json: o.Json = False,
 ) -> None:
-    """Predict any column from any others; missing columns and cells are integrated out."""
+    """Predict any column from whatever is known of the others.
+
+    Columns and cells that are not there are integrated out. For each row: the expected value (of a category, the
+    most probable level), bounds, the predictive distribution (mean, scale and degrees of freedom of a Student t, or
+    the probability of each level), or random values.
+    """
+    from cumulant.cli import terminal, views
     from cumulant.cli.files import deliver, ending_of, load_model
 
     ending_of(out)
@@ -86,7 +92,11 @@ def predict(
     settings: dict[str, Any] = {"output": output.value, "level": level, "draws": draws, "seed": seed}
     kept = _kept(rows, keep)
     frames = [_columns(_label(name, kept), loaded.predict(name, rows, **settings)) for name in targets]
-    deliver(_beside(kept, frames), out, json=json)
+    result = _beside(kept, frames)
+    if table is None and out is None and not json and terminal.is_terminal():
+        terminal.show(views.listing([(str(name), _word(value)) for name, value in result.iloc[0].items()]))
+    else:
+        deliver(result, out, json=json)
 
 
 def known_cells(model: Model, words: Mapping[str, str]) -> dict[str, list[Any]]:
@@ -128,6 +138,10 @@ def _cell(model: Model, name: str, word: str) -> Any:
 
 def _either(names: list[str]) -> str:
     return " or ".join(repr(name) for name in names[:3])
+
+
+def _word(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _held(table: Any, keep: str | None) -> Any:

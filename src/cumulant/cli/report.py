@@ -32,7 +32,10 @@ def report(
     null: o.Nulls = None,
     type_: o.Types = None,
 ) -> None:
-    """Write a page that shows the model and predicts in the browser; it needs no network."""
+    """Write a model as a web page that predicts.
+
+    One file that needs no network: what was measured, how columns go together, regressions, and a live predictor.
+    """
     from cumulant.cli import terminal, views
     from cumulant.cli.files import check_writable, load_model, size_of
     from cumulant.explain.report import write_report

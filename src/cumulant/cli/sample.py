@@ -27,7 +27,7 @@ def sample(
     out: o.ResultFile = None,
     json: o.Json = False,
 ) -> None:
-    """Draw random rows, like those that the model was fitted to."""
+    """Draw random rows, like those that a model was fitted to."""
     from cumulant.cli.files import deliver, ending_of, load_model
     from cumulant.cli.predict import known_cells
 

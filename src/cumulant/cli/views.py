@@ -156,7 +156,8 @@ def summary_table(summary: Summary, most: int | None = None) -> Table:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("term", overflow="ellipsis", no_wrap=True)
+    # Where a window is narrow, names are folded and figures are not.
+    table.add_column("term", overflow="fold")
     share = f"{100 * summary.level:g} %"
     names = {name: name for name in summary.table.columns} | {"low": f"low {share}", "high": f"high {share}"}
     rows = summary.table if most is None else _surest(summary, most)
