@@ -178,10 +178,10 @@ def test_compiled_sums_equal_their_numpy_twin(weighted, monkeypatch):
     x, weights = rng.normal(size=(700, 13)), rng.random(700) if weighted else None
     x[650, 4] = np.nan
     compiled = kernels.RowSums(np.ones(13), 4)
-    done = compiled.add(x, 5, weights)
+    done = compiled.add(list(x.T), 5, weights)
     monkeypatch.setattr(kernels, "library", lambda: None)
     twin = kernels.RowSums(np.ones(13), 4)
-    assert twin.add(x[:done], 5, None if weights is None else weights[:done]) == done
+    assert twin.add(list(x[:done].T), 5, None if weights is None else weights[:done]) == done
     assert 650 - 128 < done <= 650
     np.testing.assert_allclose(compiled.take(), twin.take(), rtol=1e-12, atol=1e-12)
     assert not compiled.take().any()

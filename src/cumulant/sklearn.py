@@ -100,8 +100,12 @@ class _FreeEnergy(BaseEstimator):  # type: ignore[misc]
                 yield pa.RecordBatch.from_arrays([*batch.columns, *more], schema=schema)
                 start += batch.num_rows
 
+        arrays = table.arrays
+        if arrays is not None:
+            floats = all(pa.types.is_float64(values.type) and not values.null_count for values in beside.values())
+            arrays = (*arrays, *(values.to_numpy() for values in beside.values())) if floats else None
         # Rows are numbered as they come, so that a frame's index cannot tell one pass from several.
-        return replace(table, schema=schema, open=joined, row_numbers=None)
+        return replace(table, schema=schema, open=joined, row_numbers=None, arrays=arrays)
 
     def _feature_names(self) -> list[str]:
         if hasattr(self, "feature_names_in_"):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +15,34 @@ from cumulant.measure import kernels, limbs
 from cumulant.measure.moments import Moments
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from cumulant.lift import Schema
 
     Array = NDArray[np.float64]
 
-__all__ = ["Accumulator", "Block", "accumulate"]
+__all__ = ["Accumulator", "Block", "Columns", "accumulate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Rows as plain float columns (n,) of any stride, used where they lie; made like a record batch."""
+
+    arrays: list[Array]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows n."""
+        return len(self.arrays[0]) if self.arrays else 0
+
+    def slice(self, start: int) -> Columns:
+        """The rows from ``start`` on."""
+        return Columns([a[start:] for a in self.arrays])
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Some rows."""
+        return Columns([a[rows] for a in self.arrays])
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +54,7 @@ class Block:
     schema
         The lifts to read them with.
     rows
-        An Arrow record batch, or an array (n, p) whose columns are the fields.
+        An Arrow record batch, or the fields themselves as `Columns`.
     first
         Place of the first row in the table, for messages.
     numbers
@@ -43,19 +64,19 @@ class Block:
     """
 
     schema: Schema
-    rows: Any
+    rows: pa.RecordBatch | Columns
     first: int
     numbers: int | NDArray[np.int64]
     weights: Array | None
 
     def __len__(self) -> int:
-        return len(self.rows) if isinstance(self.rows, np.ndarray) else int(self.rows.num_rows)
+        return int(self.rows.num_rows)
 
     def after(self, done: int) -> Block:
         """The rows from ``done`` on."""
         return replace(
             self,
-            rows=self.rows[done:] if isinstance(self.rows, np.ndarray) else self.rows.slice(done),
+            rows=self.rows.slice(done),
             first=self.first + done,
             numbers=self.numbers + done if isinstance(self.numbers, int) else self.numbers[done:],
             weights=None if self.weights is None else self.weights[done:],
@@ -68,19 +89,19 @@ class Block:
         keep = np.flatnonzero(self.weights)
         return replace(
             self,
-            rows=self.rows[keep] if isinstance(self.rows, np.ndarray) else self.rows.take(keep),
+            rows=self.rows.take(keep),
             numbers=_numbers(self)[keep],
             weights=self.weights[keep],
         )
 
-    def columns(self) -> Array | list[Array]:
+    def columns(self) -> list[Array]:
         """The fields as they lie in memory, without a copy where that can be."""
-        return self.rows if isinstance(self.rows, np.ndarray) else self.schema.arrays(self.rows)
+        return self.rows.arrays if isinstance(self.rows, Columns) else self.schema.arrays(self.rows)
 
     def values(self) -> Array:
         """The fields as an array of its own (n, p), NaN where a cell is missing."""
-        if isinstance(self.rows, np.ndarray):
-            return self.rows.astype(np.float64)
+        if isinstance(self.rows, Columns):
+            return np.column_stack(self.rows.arrays).astype(np.float64, copy=False)
         return self.schema.forward(self.rows)
 
 
@@ -204,7 +225,7 @@ def _added(
         sums = kernels.grams(z, fold, m.folds, weights, exact=True)
     else:
         plain = kernels.RowSums(np.zeros(z.shape[1] - 1), m.folds)
-        plain.add(z[:, 1:], numbers, weights)
+        plain.add(list(z[:, 1:].T), numbers, weights)
         sums = plain.take()[None]
     return _counted(replace(m, sums=limbs.combine(m.sums, sums)), fold, weights)
 

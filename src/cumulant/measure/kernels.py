@@ -71,7 +71,7 @@ class RowSums:
 
     def add(
         self,
-        columns: Array | Sequence[Array],
+        columns: Sequence[Array],
         numbers: int | NDArray[np.int64],
         weights: Array | None = None,
     ) -> int:
@@ -80,7 +80,7 @@ class RowSums:
         Parameters
         ----------
         columns
-            Cells as an array (n, p) of any strides, or p columns (n,); float64 or float32.
+            The p columns (n,), float64 or float32, of any stride.
         numbers
             Number of the first row, or of each row (n,).
         weights
@@ -91,6 +91,8 @@ class RowSums:
         int
             Rows added. Fewer than n: the next row, or one of the few after it, is not finite.
         """
+        if len(columns) != len(self.shift):
+            raise ValueError(f"{len(columns)} columns for {len(self.shift)} fields")
         if self._native is None:
             return self._add_numpy(columns, numbers, weights)
         n, address, stride, single = _layout(columns)
@@ -124,10 +126,8 @@ class RowSums:
             self._native.cumulant_close(self._workspace)
             self._workspace = 0
 
-    def _add_numpy(
-        self, columns: Array | Sequence[Array], numbers: int | NDArray[np.int64], weights: Array | None
-    ) -> int:
-        x = columns if isinstance(columns, np.ndarray) else np.column_stack(columns)
+    def _add_numpy(self, columns: Sequence[Array], numbers: int | NDArray[np.int64], weights: Array | None) -> int:
+        x = np.column_stack(columns)
         z = np.empty((len(x), x.shape[1] + 1))
         z[:, 0] = 1.0
         np.subtract(x, self.shift, out=z[:, 1:])
@@ -139,15 +139,9 @@ class RowSums:
 
 
 def _layout(
-    columns: Array | Sequence[Array],
+    columns: Sequence[Array],
 ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
     """Rows, and of each column the address, the stride in bytes, and whether it is float32."""
-    if isinstance(columns, np.ndarray):
-        p = columns.shape[1]
-        start: int = columns.__array_interface__["data"][0]
-        address = start + np.arange(p, dtype=np.int64) * columns.strides[1]
-        stride = np.full(p, columns.strides[0], dtype=np.int64)
-        return len(columns), address, stride, np.full(p, columns.dtype == np.float32, dtype=np.uint8)
     address = np.array([c.__array_interface__["data"][0] for c in columns], dtype=np.int64)
     stride = np.array([c.strides[0] for c in columns], dtype=np.int64)
     single = np.array([c.dtype == np.float32 for c in columns], dtype=np.uint8)

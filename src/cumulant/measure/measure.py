@@ -13,7 +13,7 @@ import numpy as np
 from cumulant.errors import CumulantWarning, DataError, OptionError, ResourceError
 from cumulant.lift import Boolean, Categorical, Numeric, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
-from cumulant.measure.accumulate import Block, accumulate, cores
+from cumulant.measure.accumulate import Block, Columns, accumulate, cores
 from cumulant.measure.conditioning import needs_compensation
 from cumulant.measure.moments import WEIGHT_KINDS, Moments
 from cumulant.source import Table, open_table
@@ -126,9 +126,15 @@ def measure(
     else:
         start = _begin_like(like, fields, None if weights is None else weight_kind)
     plain = all(isinstance(lift, Numeric) for lift in start.schema.lifts)
-    if table.array is not None and plain and list(start.schema.columns) == table.schema.names:
-        step = max(256, 2 * BLOCK_BYTES // (8 * max(1, table.array.shape[1])))
-        parts: Iterator[Any] = (Rows(table.array[i : i + step]) for i in range(0, len(table.array), step))
+    if (
+        table.arrays is not None
+        and plain
+        and table.rows is not None
+        and list(start.schema.columns) == table.schema.names
+    ):
+        step = max(256, 2 * BLOCK_BYTES // (8 * max(1, len(table.arrays))))
+        spans = (slice(i, i + step) for i in range(0, table.rows, step))
+        parts: Iterator[Any] = (Columns([a[span] for a in table.arrays]) for span in spans)
     else:
         parts = chain(pilot, batches)
     cells = (table.rows or PARALLEL_CELLS) * len(start.schema.fields)
@@ -137,40 +143,24 @@ def measure(
     return accumulate(blocks, start, missing, threads)
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows of a plain array, for the progress bar and the sums alike."""
-
-    values: NDArray[np.float64]
-
-    @property
-    def num_rows(self) -> int:
-        """Number of rows."""
-        return len(self.values)
-
-
 def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: _Side) -> Iterator[Block]:
     """Blocks with their row numbers and weights, and levels seen for the first time added to the schema."""
     first = 0
     for part in parts:
-        if isinstance(part, Rows):
-            rows: Any = part.values
-        else:
-            rows = part
+        if not isinstance(part, Columns):
             schema = schema.grow(part, levels)
-        yield Block(schema, rows, first, side.rows_of(part, first), side.weights_of(part, first)).weighty()
+        yield Block(schema, part, first, side.rows_of(part, first), side.weights_of(part, first)).weighty()
         first += part.num_rows
 
 
 def lifted(data: Any, schema: Schema, *, delimiter: str | None = None) -> Iterator[NDArray[np.float64]]:
     """The rows of a table as independent fields: blocks (n, p), NaN where a cell is missing."""
     table = open_table(data, delimiter=delimiter)
-    if table.array is not None and all(isinstance(lift, Numeric) for lift in schema.lifts):
-        place = {name: i for i, name in enumerate(table.schema.names)}
-        x = np.full((len(table.array), len(schema.columns)), np.nan)
+    if table.arrays is not None and all(isinstance(lift, Numeric) for lift in schema.lifts):
+        known = dict(zip(table.schema.names, table.arrays, strict=True))
+        x = np.empty((table.rows or 0, len(schema.columns)))
         for j, name in enumerate(schema.columns):
-            if name in place:
-                x[:, j] = table.array[:, place[name]]
+            x[:, j] = known.get(name, np.nan)
         yield x
         return
     for batch in _blocks(table.open()):

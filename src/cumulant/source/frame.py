@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from cumulant.source.table import Table, build, rows_per_batch
 
 __all__ = ["open_frame"]
 
+HEAD_ROWS = 4096
 ACCEPTED = (
     "a path, SQL, a pandas or polars frame, an Arrow table or stream, a DuckDB relation, a 2-D NumPy array, "
     "a dict of columns, a list of dicts, or an open binary file"
@@ -84,6 +86,11 @@ def _pandas(data: Any, columns: list[str] | None) -> Table:
     frame = frame.set_axis(names, axis=1)
     if columns is not None:
         frame = frame[choose(names, columns, "DataFrame")]
+    numbers = None
+    if frame.index.nlevels == 1 and frame.index.dtype.kind in "iu" and isinstance(frame.index.dtype, np.dtype):
+        numbers = frame.index.to_numpy(dtype=np.int64)
+    if len(frame.columns) and all(dtype in (np.float64, np.float32) for dtype in frame.dtypes):
+        return _floats("DataFrame", list(frame.columns), [frame[name].to_numpy() for name in frame], numbers)
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -91,10 +98,23 @@ def _pandas(data: Any, columns: list[str] | None) -> Table:
             f"DataFrame: {'; '.join(str(part) for part in error.args)}. Make the column one type: "
             "df[name].astype(str) for text, pd.to_numeric(df[name], errors='coerce') for numbers"
         ) from error
-    numbers = None
-    if frame.index.nlevels == 1 and frame.index.dtype.kind in "iu" and isinstance(frame.index.dtype, np.dtype):
-        numbers = frame.index.to_numpy(dtype=np.int64)
     return _arrow(table, "DataFrame", None, numbers)
+
+
+def _floats(name: str, names: list[str], arrays: Sequence[np.ndarray], row_numbers: np.ndarray | None = None) -> Table:
+    """Table over float columns of any stride, which sums use where they lie; Arrow batches are copies made on demand."""
+    schema = pa.schema([(column, pa.from_numpy_dtype(a.dtype)) for column, a in zip(names, arrays, strict=True)])
+    size, rows = rows_per_batch(schema), len(arrays[0])
+
+    def start(_: list[str]) -> Iterator[pa.RecordBatch]:
+        # The first batch is small: who only looks at the table's head should not pay for more.
+        edges = [0, *range(min(HEAD_ROWS, size), rows, size), rows] if rows else []
+        for begin, end in itertools.pairwise(edges):
+            cells = [pa.array(np.ascontiguousarray(a[begin:end])) for a in arrays]
+            yield pa.RecordBatch.from_arrays(cells, schema=schema)
+
+    table = build(name, schema, start, None, rows=rows, size=sum(a.nbytes for a in arrays), row_numbers=row_numbers)
+    return replace(table, arrays=tuple(arrays))
 
 
 def _label(label: Any) -> str:
@@ -148,6 +168,8 @@ def _array(data: np.ndarray, columns: list[str] | None) -> Table:
     names = columns or [f"x{at}" for at in range(data.shape[1])]
     if len(names) != data.shape[1]:
         raise OptionError(f"columns gives {len(names)} names for an array of {data.shape[1]} columns. Give one each")
+    if data.dtype in (np.float64, np.float32) and data.shape[1] and not isinstance(data, np.ma.MaskedArray):
+        return _floats("array", names, list(data.T))
     if data.dtype.kind not in "fiub":
         return _arrow(_from_columns({name: data[:, at] for at, name in enumerate(names)}), "array", None)
     extended = data.dtype.kind == "f" and data.dtype.itemsize > 8
@@ -161,9 +183,7 @@ def _array(data: np.ndarray, columns: list[str] | None) -> Table:
             block = np.asanyarray(data[begin : begin + size].T, dtype=kind.to_pandas_dtype(), order="C")
             yield pa.RecordBatch.from_arrays([_masked(row) for row in block], schema=schema)
 
-    table = build("array", schema, start, None, rows=len(data), size=data.nbytes)
-    floats = data.dtype in (np.float64, np.float32) and not isinstance(data, np.ma.MaskedArray)
-    return replace(table, array=data) if floats else table
+    return build("array", schema, start, None, rows=len(data), size=data.nbytes)
 
 
 def _masked(values: np.ndarray) -> pa.Array:

@@ -41,8 +41,8 @@ class Table:
         Labels of the rows: the index of a pandas frame, where that index holds integers.
     position : callable or None
         Fraction, 0 to 1, of the bytes that the pass under way has read, where `rows` is unknown.
-    array : ndarray of float, shape (rows, columns), or None
-        The whole table, where it is one array of float64 or float32 in memory.
+    arrays : tuple of ndarray of float, each of shape (rows,), or None
+        The columns, where all are float64 or float32 arrays in memory, of any stride; NaN means missing.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Table:
     repeatable: bool = True
     row_numbers: np.ndarray | None = None
     position: Callable[[], float] | None = None
-    array: np.ndarray | None = None
+    arrays: tuple[np.ndarray, ...] | None = None
 
     def select(self, columns: list[str]) -> Table:
         """The same rows, only these columns, in this order.
@@ -65,7 +65,7 @@ class Table:
         """
         kept = Columns.of(self.schema, self.name, columns)
         start = self.open
-        return replace(self, schema=kept.schema, open=lambda: map(kept.apply, start()), array=None)
+        return replace(self, schema=kept.schema, open=lambda: map(kept.apply, start()), arrays=None)
 
 
 def build(

@@ -21,24 +21,25 @@ typedef struct {
     void *memory;
 } Workspace;
 
-/* Cells in memory: where they lie, what is subtracted, and whether rows or columns of float64 are contiguous. */
+/* Cells in memory: where they lie, their width, and what is subtracted. */
 typedef struct {
     const char *const *column;
     const int64_t *stride;
     const uint8_t *single;
     const double *shift;
-    int by_rows, by_columns;
 } Source;
 
-static int by_rows(const Workspace *w, const char *const *column, const int64_t *stride, const uint8_t *single) {
-    for (int64_t j = 0; j < w->columns; j++)
-        if (single[j] || column[j] != column[0] + 8 * j || stride[j] != stride[0]) return 0;
+/* Whether eight columns from c on are float64 side by side in each row. */
+static int by_rows(const Source *s, int64_t c) {
+    for (int j = 0; j < WIDTH; j++)
+        if (s->single[c + j] || s->column[c + j] != s->column[c] + 8 * j || s->stride[c + j] != s->stride[c]) return 0;
     return 1;
 }
 
-static int by_columns(const Workspace *w, const int64_t *stride, const uint8_t *single) {
-    for (int64_t j = 0; j < w->columns; j++)
-        if (single[j] || stride[j] != 8) return 0;
+/* Whether each of eight columns from c on is contiguous float64. */
+static int by_columns(const Source *s, int64_t c) {
+    for (int j = 0; j < WIDTH; j++)
+        if (s->single[c + j] || s->stride[c + j] != 8) return 0;
     return 1;
 }
 
@@ -171,8 +172,7 @@ int64_t cumulant_add(void *workspace, int64_t n, const char *const *column, cons
     double *slot[BLOCK], scale[BLOCK];
     int64_t *before = malloc((size_t)w->folds * sizeof *before);
     if (!before) return -1;
-    Source source = {column, stride, single, shift, by_rows(w, column, stride, single),
-                     by_columns(w, stride, single)};
+    Source source = {column, stride, single, shift};
     int64_t done = 0;
     while (done < n) {
         int64_t rows = n - done < BLOCK ? n - done : BLOCK;

@@ -92,7 +92,7 @@ TARGET static double JOIN(pack_panel, ISA)(const Workspace *w, const Source *s, 
                                            int64_t rows, double *const *slot, const double *scale) {
     int64_t c = panel * WIDTH, r = 0, offset = panel * w->capacity * WIDTH;
     OCTET zero = {0}, residue = zero;
-    if (c + WIDTH <= w->columns && s->by_rows) {
+    if (c + WIDTH <= w->columns && by_rows(s, c)) {
         OCTET shift = *(const LOOSE_OCTET *)(s->shift + c);
         const char *from = s->column[c] + first * s->stride[c];
         for (; r < rows; r++, from += s->stride[c]) {
@@ -101,7 +101,7 @@ TARGET static double JOIN(pack_panel, ISA)(const Workspace *w, const Source *s, 
             x -= shift;
             *(OCTET *)(slot[r] + offset) = scale ? x * scale[r] : x;
         }
-    } else if (c + WIDTH <= w->columns && s->by_columns) {
+    } else if (c + WIDTH <= w->columns && by_columns(s, c)) {
         for (; r + WIDTH <= rows; r += WIDTH) {
             OCTET x[WIDTH];
             for (int j = 0; j < WIDTH; j++) {
