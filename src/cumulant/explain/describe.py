@@ -26,6 +26,7 @@ __all__ = ["describe", "jsonable"]
 
 WIDEST = 300
 MOST_TERMS = 6_000
+MOST_FLOPS = 2e10
 
 
 def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields: int = WIDEST) -> dict[str, Any]:
@@ -42,7 +43,8 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
         Such rows already looked at, instead of ``data``.
     fields
         Most fields to show couplings of; a wider model shows the columns most connected (to its target, if it has
-        one). Regressions and scores are given for as many targets as keep the terms in all below 6,000.
+        one). Regressions and scores are given for as many targets as keep the terms in all below 6,000 and the work
+        to some seconds.
 
     Returns
     -------
@@ -171,9 +173,12 @@ def _correlation(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _targets(model: Model, columns: list[str]) -> list[str]:
-    """Columns to explain: the target first, then the others shown, while the number of terms stays bounded."""
-    most = max(1, MOST_TERMS // max(len(model.fields), 1))
-    return sorted(columns, key=lambda name: name != model.target)[:most]
+    """Columns to explain: the target first, then the others shown, while terms and work stay bounded."""
+    p = max(len(model.fields), 1)
+    folds = 1 if model.moments is None else model.moments.folds
+    most = max(1, MOST_TERMS // p)
+    affordable = max(1, int(MOST_FLOPS / (folds * p**3)))
+    return sorted(columns, key=lambda name: name != model.target)[: min(most, affordable)]
 
 
 def _regression(model: Model, target: str) -> dict[str, Any] | None:

@@ -57,7 +57,7 @@ def link(model: Model, columns: Sequence[str] | None = None) -> Links:
     >>> import cumulant as cm
     >>> model = cm.fit({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 3.0, 4.0, 7.0]}, prior=None)
     >>> links = link(model)
-    >>> bool(abs(links.total[0, 1] - 0.977) < 1e-3)
+    >>> bool(abs(links.total[0, 1] - 0.981) < 1e-3)
     True
     """
     names = list(model.columns if columns is None else columns)

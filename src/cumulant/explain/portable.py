@@ -48,6 +48,7 @@ def portable(
         "mean": doubles(g.mean),
         "covariance": doubles(g.covariance[upper]),
         "low": None if g.low is None else doubles(g.low[upper]),
+        "measured": None if g.measured is None else doubles(g.measured[upper]),
         **{name: float(getattr(g, name)) for name in ("count", "degrees", "mass", "fixed", "leverage")},
     }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cumulant.errors import ColumnError
 from cumulant.measure import lifted
 from cumulant.source import open_table
 
@@ -57,6 +58,9 @@ def look(model: Model, data: Any) -> Rows:
         The table cannot be read or does not fit the model.
     """
     table = open_table(data)
+    if not set(table.schema.names) & set(model.columns):
+        theirs, ours = ", ".join(table.schema.names[:8]), ", ".join(model.columns[:8])
+        raise ColumnError(f"none of the columns {theirs} is in the model; it has {ours}")
     p = len(model.fields)
     most = max(1, min(MOST_ROWS, MOST_CELLS // max(p, 1)))
     kept: list[Array] = []
@@ -72,7 +76,7 @@ def look(model: Model, data: Any) -> Rows:
         kept.append(block[-total % stride :: stride])
         total += len(block)
         held += len(kept[-1])
-        if held > most:
+        while held > most:
             stride *= 2
             kept = [np.concatenate(kept)[::2]]
             held = len(kept[0])

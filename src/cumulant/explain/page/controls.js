@@ -73,7 +73,7 @@ function makeControl(column, place, onchange) {
   // What is to be expected of an unknown column; null when it is not computed.
   function expect(expected) {
     if (column.levels || value !== null) return;
-    input.placeholder = expected ? `≈ ${cell(column, expected.mean, expected.sd || Math.abs(expected.mean) / 100)}` : "unknown";
+    input.placeholder = expected ? `≈ ${cell(column, expected.mean, expected.sd)}` : "unknown";
     if (expected) show(expected.mean, 1.645 * expected.sd);
   }
 

@@ -35,7 +35,7 @@ function segments(label, words, selected, onchange) {
 }
 
 const table = (caption, head, rows, attributes = {}) =>
-  h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  h("div", { class: rows.length > 40 ? "scroll tall" : "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h("table", attributes,
       h("caption", { class: "unseen" }, caption),
       h("thead", {}, h("tr", {}, head)),

@@ -3,8 +3,11 @@ const DAY = 86400000;
 const MINUS = "\u2212";
 const superscript = (n) => String(n).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
 
-const grouped = (value, decimals) =>
-  value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace(/^-/, MINUS);
+function grouped(value, decimals) {
+  const text = value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  // Nothing is below zero by less than can be seen.
+  return /[1-9]/.test(text) ? text.replace("-", MINUS) : text.replace("-", "");
+}
 
 // To some significant digits; very large and very small numbers as powers of ten.
 function figures(value, digits = 4) {
@@ -18,13 +21,16 @@ function figures(value, digits = 4) {
   return grouped(value, Math.max(0, digits - 1 - size));
 }
 
+// The same without zeros at the end, for ticks and settings.
+const short = (value, digits = 6) => figures(value, digits).replace(/(\.\d*?)0+(?=$| )/, "$1").replace(/\.(?=$| )/, "");
+
 // Decimals that show three digits of a spread.
 const decimalsFor = (spread) => (spread > 0 ? Math.min(12, Math.max(0, 2 - Math.floor(Math.log10(spread)))) : 2);
 
 function near(value, spread) {
   if (!Number.isFinite(value)) return "–";
-  const far = Math.abs(value) >= 1e9 || (value !== 0 && spread > 0 && spread < 1e-5);
-  return far ? figures(value, 6) : grouped(value, decimalsFor(spread > 0 ? spread : Math.abs(value) / 100));
+  const far = Math.abs(value) >= 1e9 || (value !== 0 && spread < 1e-5);
+  return far || !(spread > 0) ? short(value) : grouped(value, decimalsFor(spread));
 }
 
 const percent = (share, digits = 3) => {

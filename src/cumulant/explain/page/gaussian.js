@@ -9,6 +9,8 @@ function openModel(payload) {
   const p = mean.length;
   const high = linear.unpack(doubles(payload.covariance), p);
   const low = payload.low === null ? null : linear.unpack(doubles(payload.low), p);
+  // Without the prior: the errors that the model makes, where `high` is what it assumes.
+  const measured = payload.measured === null ? null : linear.unpack(doubles(payload.measured), p);
   const { count, degrees, mass, fixed, leverage } = payload;
   const freedom = Math.max(degrees, 1);
 
@@ -34,6 +36,17 @@ function openModel(payload) {
     return { factor, coefficients: linear.unwhiten(factor, half), variance };
   }
 
+  // Variance of y − x·b among the rows that were measured, whatever prior b was found with.
+  function errorVariance(target, observed, b) {
+    const cross = linear.dot(b, linear.column(measured, p, observed, target));
+    const square = observed.reduce((sum, i, k) => sum + b[k] * linear.dot(b, linear.column(measured, p, observed, i)), 0);
+    return Math.max(measured[target * p + target] - 2 * cross + square, 0);
+  }
+
+  // The coefficients that the data, not the prior, determine.
+  const parametersSpent = (factor) =>
+    measured === null ? factor.rank : linear.traceOfRatio(factor, measured, p) / (1 + mass);
+
   // Student t of a field (the first of `targets`, which are all hidden) given the known values in x.
   function number(targets, x) {
     const [target] = targets;
@@ -41,14 +54,14 @@ function openModel(payload) {
     const { factor, coefficients, variance } = regression(target, observed);
     const eta = deviation(x, observed);
     const white = linear.whiten(factor, eta);
-    const q = 1 + fixed + linear.effectiveParameters(factor, mass);
-    const nu = Math.max(count - q, 1);
-    const inflation = 1 + 1 / count + leverage + linear.dot(white, white) / freedom;
+    const nu = Math.max(count - 1 - fixed - parametersSpent(factor), 1);
+    const inflation = 1 + 1 / count + leverage + linear.dot(white, white) / ((1 + mass) * freedom);
+    const error = measured === null ? variance : errorVariance(target, observed, coefficients);
     return {
       mean: mean[target] + linear.dot(coefficients, eta),
-      scale: Math.sqrt(((variance * freedom) / nu) * inflation),
+      scale: Math.sqrt(((error * freedom) / nu) * inflation),
       nu,
-      explained: high[target * p + target] > 0 ? 1 - variance / high[target * p + target] : 0,
+      explained: high[target * p + target] > 0 ? 1 - error / high[target * p + target] : 0,
       moves: observed.map((field, i) => ({ field, by: coefficients[i] * eta[i] })),
     };
   }

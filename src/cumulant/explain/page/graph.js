@@ -4,10 +4,6 @@ const LISTED = 12;
 
 function startGraph() {
   const place = body("graph");
-  if (linked < 2) {
-    byId("graph").hidden = true;
-    return;
-  }
   const matrices = [couplings.direct, couplings.total];
   const state = { which: 0, most: 0 };
   const picture = h("div", { class: "graph-picture" });
@@ -21,6 +17,10 @@ function startGraph() {
     }
     return all.sort((a, b) => b.strength - a.strength || a.i - b.i || a.j - b.j);
   });
+  if (!edges.some((all) => all.length)) {
+    byId("graph").hidden = true;
+    return;
+  }
   // Those that a reader can follow: the strong ones, at least as many as there are columns.
   const fitting = (all) => Math.min(all.length, 120, Math.max(linked, all.filter((e) => e.strength >= 0.15).length));
   const slider = h("input", {
@@ -39,11 +39,11 @@ function startGraph() {
     h("p", { class: "intro" }, "Direct couplings are what two columns tell of each other at fixed values of all others; a chord is as wide as they are strong. "
       + "Strength is the correlation for two numbers, and for categories the correlation that carries the same information."),
     tools, h("div", { class: "graph" }, h("div", {}, picture, readout), list));
+  if (linked > MOST_NODES) place.append(h("p", { class: "note" }, `Drawn are chords between the ${MOST_NODES} columns with the strongest of them.`));
 
   function show() {
     const all = edges[state.which];
     const some = all.slice(0, state.most);
-    shownCount.textContent = String(some.length);
     const width = picture.clientWidth;
     if (width) {
       const drawing = circle(width, some, readout);
@@ -52,6 +52,7 @@ function startGraph() {
       const { y, height } = drawing.getBBox();
       drawing.setAttribute("viewBox", `0 ${y - 6} ${drawing.getAttribute("width")} ${height + 12}`);
       drawing.setAttribute("height", height + 12);
+      shownCount.textContent = String(drawing.querySelectorAll(".chord").length);
     }
     readout.textContent = "Point at a column or a chord to single it out.";
     list.replaceChildren(strongest(all.slice(0, LISTED), state.which));
@@ -73,7 +74,9 @@ function strongest(edges, which) {
 function circle(width, edges, readout) {
   const used = new Set(edges.flatMap((e) => [e.i, e.j]));
   const crowded = linked > MOST_NODES;
-  const strong = [...used].map((i) => [i, Math.max(...edges.filter((e) => e.i === i || e.j === i).map((e) => e.strength))]);
+  const target = placeOfColumn.get(report.target);
+  const reach = (i) => (i === target ? 2 : Math.max(...edges.filter((e) => e.i === i || e.j === i).map((e) => e.strength)));
+  const strong = [...new Set([...used, ...(target === undefined ? [] : [target])])].map((i) => [i, reach(i)]);
   const allowed = new Set(strong.sort((a, b) => b[1] - a[1]).slice(0, MOST_NODES).map(([i]) => i));
   const nodes = couplings.columns.map((_, i) => i).filter((i) => !crowded || allowed.has(i));
   const pen = document.createElement("canvas").getContext("2d");
@@ -81,7 +84,7 @@ function circle(width, edges, readout) {
   const most = Math.min(150, width * 0.24);
   const names = new Map(nodes.map((i) => [i, shortened(couplings.columns[i], pen, most)]));
   const room = Math.max(...[...names.values()].map((name) => pen.measureText(name).width)) + 16;
-  const side = Math.min(width, 640);
+  const side = Math.min(width, 640, 2 * room + 30 * nodes.length + 80);
   const radius = side / 2 - room;
   const middle = side / 2;
   const angle = new Map(nodes.map((i, k) => [i, (2 * Math.PI * (k + 0.5)) / nodes.length - Math.PI / 2]));

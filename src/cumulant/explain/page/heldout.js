@@ -59,7 +59,7 @@ function foldFigure(width, { folds, overall, target }) {
   return figure(width, height, `R² of ${target} by fold`,
     ticks(Math.max(from, low < 0 ? -1 : 0), to, 5).map((v) => [
       s("line", { class: "grid", x1: 38, x2: width - 6, y1: y(v), y2: y(v) }),
-      s("text", { class: "axis", x: 32, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(1).replace("-", MINUS))]),
+      s("text", { class: "axis", x: 32, y: y(v) + 4, "text-anchor": "end" }, short(v, 3))]),
     overall.r2 === null ? [] : s("line", { class: "mean", x1: 38, x2: width - 6, y1: y(overall.r2), y2: y(overall.r2) }),
     folds.map((fold, i) => [
       fold.r2 === null ? [] : s("circle", { class: "dot", cx: x(i), cy: y(Math.max(fold.r2, -1)), r: 4.5 }, s("title", {}, `fold ${fold.fold}: R² ${figures(fold.r2, 4)}, ${plural(fold.rows, "row")}`)),
@@ -79,7 +79,7 @@ function residualFigure(width, { x: [left, right], y: [bottom, top], counts }) {
   return figure(width, height, "Counts of rows over prediction and standardised residual", cells.filter(Boolean),
     s("line", { class: "baseline", x1: pad.left, x2: width - pad.right, y1: y(0), y2: y(0) }),
     [-4, -2, 0, 2, 4].map((v) => s("text", { class: "axis", x: pad.left - 6, y: y(v) + 4, "text-anchor": "end" }, figures(v, 1))),
-    ticks(left, right, width / 80).map((v) => s("text", { class: "axis", x: x(v), y: height - 8, "text-anchor": anchor(x(v) - 12, width) }, figures(v, 4).replace(/\.0+$/, ""))));
+    ticks(left, right, width / 80).map((v) => s("text", { class: "axis", x: x(v), y: height - 8, "text-anchor": anchor(x(v) - 12, width) }, short(v, 4))));
 }
 
 // Pairs of shares against the diagonal they should lie on.

@@ -66,18 +66,9 @@ const linear = (() => {
 
   const column = (c, p, rows, j) => Float64Array.from(rows, (i) => c[i * p + j]);
 
-  // tr R (R + α)⁻¹: the coefficients that the data, not the prior, determine.
-  function effectiveParameters(f, mass) {
-    if (mass === 0) return f.rank;
-    let trace = 0;
-    for (let a = 0; a < f.rank; a++) {
-      const unit = new Float64Array(f.at.length);
-      unit[f.kept[a]] = 1 / f.scale[f.kept[a]];
-      const white = whiten(f, unit);
-      trace += dot(white, white);
-    }
-    return f.rank - (mass / (1 + mass)) * trace;
-  }
+  // tr A C⁻¹ for the factored covariance C and the same fields of a matrix A.
+  const traceOfRatio = (f, a, p) =>
+    f.at.reduce((sum, field, i) => sum + unwhiten(f, whiten(f, column(a, p, f.at, field)))[i], 0);
 
-  return { unpack, factor, whiten, unwhiten, dot, column, effectiveParameters };
+  return { unpack, factor, whiten, unwhiten, dot, column, traceOfRatio };
 })();

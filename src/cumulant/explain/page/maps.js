@@ -47,7 +47,7 @@ function startMaps() {
   }
   place.append(h("div", { class: "maps" }, maps.map((map) => map.root)), readout, legend);
   if (report.shown.columns < report.shown.of_columns) {
-    place.append(h("p", { class: "note" },
+    place.append(h("p", { class: "note apart" },
       `Shown are ${plural(report.shown.columns, "column")} of ${count(report.shown.of_columns)}: those most connected${report.target ? ` to ${report.target}` : ""}. The others are still held fixed in the partial correlations.`));
   }
 
@@ -133,7 +133,7 @@ function arrangeMap(width, shown, pen) {
   let font = 12;
   pen.font = labelFont(font);
   const gutter = Math.min(most, Math.max(...names.slice(0, MOST_LABELS).map((name) => pen.measureText(name).width)) + 8);
-  const room = (width - gutter) / size;
+  const room = Math.min(64, (width - gutter) / size);
   const labelled = size <= MOST_LABELS && room >= 8.5;
   if (!labelled) return { width, left: 0, top: 0, unit: width / size, height: width, labelled };
   font = Math.min(12, Math.max(9, room * 0.72));

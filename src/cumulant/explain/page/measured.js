@@ -18,7 +18,7 @@ function startHead() {
     missing.length ? figure("Cells missing", percent(missing.reduce((a, b) => a + b, 0) / missing.length)) : null,
     score?.overall?.r2 != null ? figure(`R² of ${target}, held out`, figures(score.overall.r2, 3)) : null,
     accuracy != null && score.rows.held_out ? figure(`${target} right, held out`, percent(accuracy)) : null,
-    report.effort?.cpu_seconds != null ? figure("Fitted in", figures(report.effort.cpu_seconds, 2), "CPU s") : null,
+    report.effort?.cpu_seconds != null ? figure("Fitted in", withPrefix(report.effort.cpu_seconds, "s"), "of CPU time") : null,
   ].filter(Boolean));
 }
 
@@ -65,6 +65,7 @@ function closest(name) {
   const others = couplings.columns.map((_, j) => j).filter((j) => j !== i);
   const best = others.reduce((a, b) => (link(name, couplings.columns[b]) > link(name, couplings.columns[a]) ? b : a));
   const value = couplings.total[i * linked + best];
+  if (Math.abs(value) < 0.005) return "–";
   return [couplings.columns[best], h("small", {}, ` ${figures(value, 2)}`)];
 }
 
@@ -72,7 +73,7 @@ function priorPart() {
   const { mass, reason, grid, curve } = report.prior;
   const sentence = reason.charAt(0).toUpperCase() + reason.slice(1);
   const words = mass > 0
-    ? `A prior mass of ${figures(mass, 3)} draws every coupling toward zero. ${sentence}.`
+    ? `A prior mass of ${short(mass, 3)} draws every coupling toward zero. ${sentence}.`
     : `Couplings are taken as measured, without a prior. ${sentence}.`;
   const part = h("div", { class: "card" }, h("h3", {}, "Prior"), h("p", {}, words));
   if (!curve.length) return part;
@@ -91,17 +92,16 @@ function evidenceFigure(width, height, grid, curve, mass, what) {
   const bottom = Math.max(sorted[0], top - 3 * Math.max(top - sorted[Math.floor(sorted.length / 2)], 1e-9));
   const x = scaled(logs[0], logs.at(-1), 10, width - 10);
   const y = scaled(bottom, top, height - 28, 22);
-  const path = curve.map((v, i) => `${x(logs[i]).toFixed(1)},${y(Math.max(v, bottom)).toFixed(1)}`).join(" L");
+  const path = curve.flatMap((v, i) => (v < bottom ? [] : [`${x(logs[i]).toFixed(1)},${y(v).toFixed(1)}`])).join(" L");
   const at = x(Math.log10(mass));
   return figure(width, height, `${what} against prior mass, highest at ${figures(mass, 3)}`,
     s("line", { class: "baseline", x1: 10, x2: width - 10, y1: height - 28, y2: height - 28 }),
     s("line", { class: "mean", x1: at, x2: at, y1: 22, y2: height - 28 }),
     s("path", { class: "curve", d: `M${path}` }),
     s("circle", { class: "dot", cx: at, cy: y(top), r: 4 }),
-    s("text", { class: "axis", x: 10, y: 12 }, what),
+    s("text", { class: "axis", x: 10, y: 12 }, `${what}, by prior mass`),
     ticks(logs[0], logs.at(-1), width / 70).map((v) =>
-      s("text", { class: "axis", x: Math.min(width - 18, Math.max(18, x(v))), y: height - 10, "text-anchor": "middle" }, `10${superscript(v)}`)),
-    s("text", { class: "axis", x: width - 10, y: 12, "text-anchor": "end" }, "by prior mass"));
+      s("text", { class: "axis", x: Math.min(width - 18, Math.max(18, x(v))), y: height - 10, "text-anchor": "middle" }, `10${superscript(v)}`)));
 }
 
 function notesPart() {

@@ -24,7 +24,7 @@ function densityFigure(width, height, column, now, before, level) {
   const marks = ticks(low, high, isMoment(column) ? width / 130 : width / 90).map((v) => [
     s("line", { class: "tick", x1: x(v), x2: x(v), y1: bottom, y2: bottom + 4 }),
     s("text", { class: "axis", x: Math.min(width - 14, Math.max(14, x(v))), y: height - 8, "text-anchor": anchor(x(v), width) },
-      isMoment(column) ? cell(column, v) : figures(v, 6).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "")),
+      isMoment(column) ? cell(column, v) : short(v)),
   ]);
   const shapes = now.scale > 0
     ? [

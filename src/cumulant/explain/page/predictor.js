@@ -1,6 +1,5 @@
 // The live predictor: a target, what is known of the other columns, and the answer.
 const COLUMNS_AT_FIRST = 16;
-const MOST_FIELDS_EXPECTED = 200;
 
 // One prediction from values by column place, as plain data: the page's own interface, and the tests'.
 function predict(target, known, level) {
@@ -51,7 +50,7 @@ function startPredictor() {
         h("div", { class: "why card" }, reasons, spoken,
           h("details", { class: "code" }, h("summary", {}, "The same in Python"), h("pre", { tabindex: "0" }, code))))));
   if (report.shown.columns < report.shown.of_columns) {
-    byId("predictor").append(h("p", { class: "note" },
+    byId("predictor").append(h("p", { class: "note apart" },
       `The page carries the ${plural(report.shown.columns, "column")} most connected${report.target ? ` to ${report.target}` : ""} of ${count(report.shown.of_columns)}; the others stay unknown here.`));
   }
 
@@ -124,8 +123,7 @@ function startPredictor() {
   }
 
   function showExpectations(x) {
-    const affordable = !model.compensated && model.p <= MOST_FIELDS_EXPECTED;
-    const expected = affordable ? model.expectations(x) : null;
+    const expected = model.compensated ? null : model.expectations(x);
     for (const control of controls) {
       const field = control.column.at[0];
       control.expect(expected && field !== undefined ? { mean: expected.mean[field], sd: expected.sd[field] } : null);
