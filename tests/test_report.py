@@ -273,7 +273,6 @@ class TestPredictor:
         np.testing.assert_allclose(density, [[log_density(x, v) for x in points] for v in nu], rtol=1e-13)
 
 
-
 NASTY = [
     "</script><script>window.hacked = 1</script>",
     "<img src=x onerror='window.hacked=2'>",
