@@ -38,6 +38,12 @@ class TestLinks:
         np.testing.assert_allclose(links.direct, model.partial_correlations().loc[names, names], atol=1e-12)
         assert links.signed.all()
 
+    def test_a_prior_draws_only_the_direct_ones_to_zero(self):
+        one, other = (link(cm.fit(table()[["x", "z", "y"]], prior=mass)) for mass in (None, 0.5))
+        order = [other.columns.index(name) for name in one.columns]
+        np.testing.assert_allclose(one.total, other.total[np.ix_(order, order)], atol=1e-12)
+        assert np.abs(other.direct).sum() < np.abs(one.direct).sum()
+
     def test_a_category_has_the_strength_that_carries_the_same_information(self):
         model = cm.fit(table(), prior=None)
         links = link(model)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cumulant.errors import CumulantError
 from cumulant.explain.heldout import held_out, judges
-from cumulant.explain.links import Links, link, most_connected
+from cumulant.explain.links import Links, link, measured_covariance, most_connected
 from cumulant.explain.portable import shape
 from cumulant.explain.rows import Rows, look
 from cumulant.lift import Boolean, Categorical
@@ -155,7 +155,7 @@ def _couplings(model: Model, links: Links) -> dict[str, Any]:
     return {
         "fields": [model.fields[i] for i in at],
         "column_of_field": of_column,
-        "correlation": _correlation(model.covariance[np.ix_(at, at)]),
+        "correlation": _correlation(measured_covariance(model)[np.ix_(at, at)]),
         "partial_correlation": model.partial_correlations().to_numpy()[np.ix_(at, at)],
         "columns": list(links.columns),
         "total": links.total,

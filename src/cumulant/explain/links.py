@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Links", "link", "most_connected"]
+__all__ = ["Links", "link", "measured_covariance", "most_connected"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,10 @@ class Links:
     columns
         Names (k,), in an order that puts columns that hang together next to each other.
     total
-        Informational correlation of each pair (k, k), between 0 and 1; with a sign where both are single fields.
+        Informational correlation of each pair (k, k), between 0 and 1; with a sign where both are single fields. As
+        measured: without the prior.
     direct
-        The same at fixed values of all other columns of the model.
+        The same at fixed values of all other columns of the model, with the prior.
     signed
         Which pairs have a sign (k, k).
 
@@ -62,7 +63,7 @@ def link(model: Model, columns: Sequence[str] | None = None) -> Links:
     """
     names = list(model.columns if columns is None else columns)
     blocks = [model.schema.independent_of(name) for name in names]
-    total = _strengths(_unit(model.covariance), blocks)
+    total = _strengths(_unit(measured_covariance(model)), blocks)
     # The covariance of some fields at fixed values of all others is the inverse of their block of K, and information
     # does not change under inversion; only the sign of the one coupling does.
     direct = _strengths(_unit(model.precision), blocks)
@@ -95,6 +96,12 @@ def most_connected(model: Model, fields: int) -> list[str]:
             chosen.add(name)
             room -= sizes[name]
     return [name for name in model.columns if name in chosen]
+
+
+def measured_covariance(model: Model) -> Array:
+    """Covariance of the fields as it was measured, whatever prior the model has (p, p)."""
+    g = model.gaussian
+    return g.covariance if g.measured is None else g.measured
 
 
 def arrange(strength: Array) -> list[int]:
