@@ -28,8 +28,10 @@ def polars_ds(path: str) -> Coefficients:
 
     frame = pl.scan_csv(path) if _is_csv(path) else pl.scan_parquet(path)
     *regressors, target = frame.collect_schema().names()
-    # The Cholesky solver and no search for nulls are its fastest choices.
-    found = lin_reg(*regressors, target=target, add_bias=True, solver="cholesky", null_policy="ignore")
+    # The Cholesky solver and no search for nulls are its fastest choices. Its test for a singular design, a bound on
+    # the determinant, rejects any hundred correlated columns.
+    options = {"solver": "cholesky", "null_policy": "ignore", "singular_x_tol": 0.0}
+    found = lin_reg(*regressors, target=target, add_bias=True, **options)
     *slopes, constant = frame.select(found).collect().item().to_list()
     return [constant, *slopes]
 

@@ -221,7 +221,10 @@ def _children_cpu() -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on, and when."""
+    """What it was measured on, and when; says so if the machine has other work."""
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        say(f"other programs are running (load {load:.1f}): the figures will be worse than this machine's")
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu_model(),
@@ -233,7 +236,7 @@ def machine() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "blas": call("benchmarks.harness:blas").result,
         "thread_limits": {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")},
-        "load_at_start": round(os.getloadavg()[0], 2),
+        "load_at_start": round(load, 2),
     }
 
 
