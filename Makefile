@@ -16,7 +16,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMPS)/core  ## fit a real table, predict any column from any others, explain
-	$(BIN)/cumulant demo
+	$(BIN)/cumulant demo --output output
 
 # One thread for linear algebra in each test process; as many processes as cores, up to eight.
 test: $(STAMPS)/test  ## tests, validation against published numbers, and every example in the documentation

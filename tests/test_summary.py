@@ -293,7 +293,7 @@ def test_missing_cells_rest_on_the_least_measured_pair():
         frame.loc[rng.random(len(frame)) < 0.2, name] = np.nan
     ours = cm.fit(frame, prior=None).summary("y")
     assert ours.n == frame[["x0", "y"]].notna().all(axis=1).sum()
-    covariance = frame.cov().to_numpy()
+    covariance = frame.corr().to_numpy() * np.outer(frame.std(), frame.std())
     expected = np.linalg.solve(covariance[:3, :3], covariance[:3, 3])
     assert_allclose(ours.table["coefficient"].iloc[1:], expected, rtol=1e-9)
     noise = covariance[3, 3] - covariance[3, :3] @ expected

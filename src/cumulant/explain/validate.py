@@ -8,7 +8,7 @@ rows where they are at hand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,12 +55,11 @@ def target_and_rest(model: Model, target: str) -> tuple[int, NDArray[np.int64]]:
 
 def leave_out(m: Moments, k: int) -> Moments:
     """The moments of all folds but ``k``."""
-    rest = np.arange(m.folds) != k
-    return replace(m, sums=m.sums[:, rest], rows=m.rows[rest], squared_weights=m.squared_weights[rest])
+    return m.some_folds(np.arange(m.folds) != k)
 
 
 def _only(m: Moments, k: int) -> Moments:
-    return replace(m, sums=m.sums[:, [k]], rows=m.rows[[k]], squared_weights=m.squared_weights[[k]])
+    return m.some_folds(np.arange(m.folds) == k)
 
 
 def cross_validate(model: Model, target: str) -> pd.DataFrame:

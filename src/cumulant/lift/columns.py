@@ -189,12 +189,14 @@ class Temporal:
         out[:, 0] = _days(cells, self.name)
 
     def inverse(self, values: NDArray[np.float64]) -> NDArray[Any]:
-        """datetime64[us] or timedelta64[us], (n,), from days."""
+        """datetime64[us], timedelta64[us] or whole datetime64[D], (n,), from days."""
         is_span = self.arrow.startswith(("time32", "time64", "duration"))
         target = "timedelta64[us]" if is_span else "datetime64[us]"
         micros = np.where(np.isnan(values[:, 0]), 0.0, values[:, 0]) * DAY * 1e6
         cells = np.round(micros).astype(np.int64).astype(target)
-        cells[np.isnan(values[:, 0])] = np.array("NaT", dtype=target)
+        if self.arrow.startswith("date"):
+            cells = (cells + np.timedelta64(12, "h")).astype("datetime64[D]")
+        cells[np.isnan(values[:, 0])] = np.array("NaT", dtype=cells.dtype)
         return cells
 
 

@@ -112,6 +112,7 @@ class Accumulator:
         self._m = start
         self._missing = missing
         self._plain = self._new_sums(start)
+        self._weight = np.zeros(start.folds)
 
     @staticmethod
     def _new_sums(m: Moments) -> kernels.RowSums | None:
@@ -142,6 +143,7 @@ class Accumulator:
         if block.weights is not None and done:
             fold = kernels.fold_of(_numbers(block)[:done], self._m.folds)
             self._m = _counted(self._m, fold, block.weights[:done])
+            self._weight += np.bincount(fold, weights=block.weights[:done], minlength=self._m.folds)
 
     def _settle(self) -> None:
         """Move the sums of rows without gaps into the moments."""
@@ -152,6 +154,9 @@ class Accumulator:
         if m.weighting == "none":
             rows = np.rint(sums[:, 0, 0]).astype(np.int64)
             bare = replace(bare, rows=rows, squared_weights=rows.astype(np.float64))
+        else:
+            # Rows are scaled by √w, whose square is w only to rounding; a count should be exact.
+            sums[:, 0, 0], self._weight = self._weight, np.zeros(m.folds)
         self._m = m.with_sums_of(replace(bare, sums=sums[None]))
 
     def _add_with_gaps(self, block: Block) -> None:
@@ -227,7 +232,20 @@ def _added(
         plain = kernels.RowSums(np.zeros(z.shape[1] - 1), m.folds)
         plain.add(list(z[:, 1:].T), numbers, weights)
         sums = plain.take()[None]
-    return _counted(replace(m, sums=limbs.combine(m.sums, sums)), fold, weights)
+        sums[0, :, 0, 0] = np.bincount(fold, weights=weights, minlength=m.folds)
+    m = replace(m, sums=limbs.combine(m.sums, sums), squares=m.squares + _squares(z, k, fold, m.folds, weights))
+    return _counted(m, fold, weights)
+
+
+def _squares(z: Array, k: int, fold: NDArray[np.int64], folds: int, weights: Array | None) -> Array:
+    """Σ w m x² (folds, k, p) of rows z = (1, m, x)."""
+    out = np.zeros((folds, k, z.shape[1] - 1 - k))
+    if k:
+        left = z[:, 1 : 1 + k] if weights is None else z[:, 1 : 1 + k] * weights[:, None]
+        for f in range(folds):
+            rows = np.flatnonzero(fold == f)
+            out[f] = left[rows].T @ z[rows, 1 + k :] ** 2
+    return out
 
 
 def _counted(m: Moments, fold: NDArray[np.int64], weights: Array | None) -> Moments:

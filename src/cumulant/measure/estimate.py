@@ -33,9 +33,11 @@ class Estimate:
     mean
         (p,), in the units of the fields. NaN where a field was never present.
     covariance
-        (p, p), symmetric.
+        (p, p), symmetric: correlations, each from the rows where both cells are present, times standard deviations.
     low
         Low part of the covariance in compensated arithmetic, (p, p), or None.
+    pairwise
+        Covariance of each pair over the rows where both are present (p, p), as ``pandas.DataFrame.cov``.
     complete
         Whether no cell was missing.
     """
@@ -46,6 +48,7 @@ class Estimate:
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
     low: NDArray[np.float64] | None
+    pairwise: NDArray[np.float64]
     complete: bool
 
     @cached_property
@@ -58,11 +61,14 @@ class Estimate:
         return r
 
 
-def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows: int) -> Estimate:
-    """Mean and covariance from Σ w z zᵀ (1 or 2, q, q).
+def estimate(
+    m: Moments, sums: NDArray[np.float64], squares: NDArray[np.float64], squared_weights: float, rows: int
+) -> Estimate:
+    """Mean and covariance from Σ w z zᵀ (1 or 2, q, q) and Σ w m x² (k, p).
 
-    Where cells are missing, each pair of fields uses the rows where both are present, as ``pandas.DataFrame.cov``.
-    In exact arithmetic without missing cells the centring is compensated too: it cancels the leading digits.
+    Where cells are missing, each pair of fields uses the rows where both are present. A covariance of those rows beside
+    variances of others would not cancel between columns that are nearly copies; a correlation, with the variances of
+    the same rows, does. In exact arithmetic without missing cells the centring is compensated too: it cancels the leading digits.
     """
     k = len(m.presence)
     keep = m.schema.independent
@@ -79,8 +85,9 @@ def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows
         high, low = limbs.centred(sums[:, x[:, None], x], sums[:, x, 0], sums[:, 0, 0])
         pairs = np.full((len(x), len(x)), weight)
         covariance, low = _quotient(high, low, denominator)
+        covariance = _diagonal_not_negative(covariance)
         return Estimate(
-            count, denominator * unit, pairs * unit, mean + shift, _diagonal_not_negative(covariance), low, True
+            count, denominator * unit, pairs * unit, mean + shift, covariance, low, covariance, complete=True
         )
     source = {c: 1 + i for i, c in enumerate(m.presence)}
     mask = np.array([source.get(int(c), 0) for c in m.schema.column_of_field[keep]], dtype=np.int64)
@@ -90,8 +97,17 @@ def estimate(m: Moments, sums: NDArray[np.float64], squared_weights: float, rows
     second = total[np.ix_(x, x)]
     mean = _divide(np.diag(first), np.diag(pairs))
     scatter = second - first * _divide(first.T, pairs)
-    covariance = _diagonal_not_negative(np.where(pairs > lost, _divide(scatter, pairs - lost), 0.0))
-    return Estimate(count, (weight - lost) * unit, pairs * unit, mean + shift, covariance, None, False)
+    pairwise = _diagonal_not_negative(np.where(pairs > lost, _divide(scatter, pairs - lost), 0.0))
+    square = np.vstack([np.diag(second), squares[:, keep]])[mask].T  # Σ w (x_i − s_i)² over the same rows
+    own = np.maximum(square - first * _divide(first, pairs), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.where(own * own.T > 0, scatter / np.sqrt(own * own.T), 0.0)
+    sd = np.sqrt(np.diag(pairwise))
+    covariance = np.nan_to_num(np.clip(r, -1.0, 1.0) * np.outer(sd, sd))
+    np.fill_diagonal(covariance, sd**2)
+    return Estimate(
+        count, (weight - lost) * unit, pairs * unit, mean + shift, covariance, None, pairwise, complete=False
+    )
 
 
 def _divide(a: NDArray[np.float64], b: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant import storage
-from cumulant.errors import CumulantWarning, IncompatibleError
+from cumulant.errors import CumulantWarning, IncompatibleError, OptionError
 from cumulant.lift import Schema
 from cumulant.measure import limbs
 from cumulant.measure.estimate import Estimate, estimate
@@ -47,6 +47,9 @@ class Moments:
         Indices of the columns that have a presence field, ascending (k of them).
     sums
         Σ w z zᵀ per fold, (1, K, q, q) with q = 1 + k + p; (2, K, q, q) in compensated arithmetic: high and low parts.
+    squares
+        Σ w m x² per fold, (K, k, p): second moments of each field over the rows where each column with missing cells
+        is present.
     rows
         Rows in each fold (K,).
     squared_weights
@@ -60,6 +63,7 @@ class Moments:
     shift: NDArray[np.float64]
     presence: tuple[int, ...]
     sums: NDArray[np.float64]
+    squares: NDArray[np.float64]
     rows: NDArray[np.int64]
     squared_weights: NDArray[np.float64]
     weighting: str = "none"
@@ -80,6 +84,7 @@ class Moments:
             shift=np.zeros(p) if shift is None else shift,
             presence=(),
             sums=np.zeros((2 if exact else 1, folds, p + 1, p + 1)),
+            squares=np.zeros((folds, 0, p)),
             rows=np.zeros(folds, dtype=np.int64),
             squared_weights=np.zeros(folds),
             weighting=weighting,
@@ -103,17 +108,34 @@ class Moments:
     @cached_property
     def total(self) -> Estimate:
         """Mean, covariance and counts over all folds."""
-        return estimate(self, limbs.total(self.sums), float(self.squared_weights.sum()), int(self.rows.sum()))
+        return self._estimate(np.ones(self.folds, dtype=bool))
 
     def fold(self, k: int) -> Estimate:
         """Mean, covariance and counts of fold ``k`` alone."""
-        return estimate(self, self.sums[:, k], float(self.squared_weights[k]), int(self.rows[k]))
+        return self._estimate(np.arange(self.folds) == k)
 
     def without(self, k: int) -> Estimate:
         """Mean, covariance and counts of all folds but ``k``: the training side of cross-validation."""
-        rest = np.arange(self.folds) != k
-        sums = limbs.total(self.sums[:, rest])
-        return estimate(self, sums, float(self.squared_weights[rest].sum()), int(self.rows[rest].sum()))
+        return self._estimate(np.arange(self.folds) != k)
+
+    def some_folds(self, used: NDArray[np.bool_]) -> Moments:
+        """The moments of the rows in some folds, kept apart as they are."""
+        return replace(
+            self,
+            sums=self.sums[:, used],
+            squares=self.squares[used],
+            rows=self.rows[used],
+            squared_weights=self.squared_weights[used],
+        )
+
+    def _estimate(self, used: NDArray[np.bool_]) -> Estimate:
+        return estimate(
+            self,
+            limbs.total(self.sums[:, used]),
+            self.squares[used].sum(axis=0),
+            float(self.squared_weights[used].sum()),
+            int(self.rows[used].sum()),
+        )
 
     @property
     def count(self) -> float:
@@ -128,18 +150,20 @@ class Moments:
     @property
     def covariance(self) -> NDArray[np.float64]:
         """Covariance (p, p) with denominator n - 1, pairwise over the rows where both cells are present."""
-        return self.total.covariance
+        return self.total.pairwise
 
     @property
     def correlation(self) -> NDArray[np.float64]:
-        """Pearson correlation (p, p); 0 off the diagonal for a constant field."""
+        """Pearson correlation (p, p), pairwise; 0 off the diagonal for a constant field."""
         return self.total.correlation
 
     def frame(self, what: str = "covariance") -> pd.DataFrame:
         """``"covariance"``, ``"correlation"`` or ``"pairs"`` (counts) as a labelled pandas frame."""
         import pandas as pd
 
-        values = getattr(self.total, what)
+        if what not in ("covariance", "correlation", "pairs"):
+            raise OptionError(f"what={what!r}: choose 'covariance', 'correlation' or 'pairs'")
+        values = self.total.pairs if what == "pairs" else getattr(self, what)
         return pd.DataFrame(values, index=list(self.columns), columns=list(self.columns))
 
     def update(self, chunk: Any, **options: Any) -> Moments:
@@ -171,7 +195,29 @@ class Moments:
         if self.schema == schema and self.presence == presence and np.array_equal(self.shift, shift):
             return self
         t = self._embedding(schema, shift, presence)
-        return replace(self, schema=schema, shift=shift, presence=presence, sums=limbs.congruence(t, self.sums))
+        squares = self._squares_in(schema, shift, presence)
+        sums = limbs.congruence(t, self.sums)
+        return replace(self, schema=schema, shift=shift, presence=presence, sums=sums, squares=squares)
+
+    def _squares_in(self, schema: Schema, shift: NDArray[np.float64], presence: tuple[int, ...]) -> NDArray[np.float64]:
+        """Σ w m x² after `embed`: (x + δ m_x)² = x² + 2δ x + δ² m_x, and a column without gaps is always present."""
+        k = len(self.presence)
+        source = {c: 1 + i for i, c in enumerate(self.presence)}
+        sums = self.sums.sum(axis=0)
+        all_rows = np.einsum("kii->ki", sums)[:, None, 1 + k :]
+        squares = np.concatenate([all_rows, self.squares], axis=1)
+        mask = np.array([source.get(int(c), 0) for c in self.schema.column_of_field], dtype=np.int64)
+        where = self.schema.embedding(schema)
+        delta = np.where(where >= 0, self.shift - shift[where], 0.0)
+        linear, constant = sums[:, : 1 + k, 1 + k :], sums[:, : 1 + k, mask]
+        moved = squares + 2 * delta * linear + delta**2 * constant
+        out = np.zeros((self.folds, len(presence), len(schema.fields)))
+        rows = [source.get(c, 0) for c in presence]
+        # Levels that become one are never 1 together, so their squares add like themselves.
+        for old, new in enumerate(where):
+            if new >= 0:
+                out[:, :, new] += moved[:, rows, old]
+        return out
 
     def _embedding(self, schema: Schema, shift: NDArray[np.float64], presence: tuple[int, ...]) -> NDArray[np.float64]:
         k_old, k_new = len(self.presence), len(presence)
@@ -221,6 +267,7 @@ class Moments:
         return replace(
             a,
             sums=limbs.combine(a.sums, b.sums, sign),
+            squares=a.squares + sign * b.squares,
             rows=a.rows + sign * b.rows,
             squared_weights=a.squared_weights + sign * b.squared_weights,
             weighting=weighting,
@@ -232,6 +279,7 @@ class Moments:
         return replace(
             self,
             sums=limbs.combine(self.sums, seen.sums),
+            squares=self.squares + seen.squares,
             rows=self.rows + seen.rows,
             squared_weights=self.squared_weights + seen.squared_weights,
         )
@@ -257,6 +305,7 @@ class Moments:
         return replace(
             self,
             sums=limbs.total(self.sums)[:, None],
+            squares=self.squares.sum(axis=0, keepdims=True),
             rows=self.rows.sum(keepdims=True),
             squared_weights=self.squared_weights.sum(keepdims=True),
         )
@@ -270,6 +319,7 @@ class Moments:
         arrays = {
             "shift": self.shift,
             "sums": storage.packed(self.sums),
+            "squares": self.squares,
             "rows": self.rows,
             "squared_weights": self.squared_weights,
         }
@@ -290,6 +340,7 @@ class Moments:
             arrays["shift"],
             presence,
             sums,
+            arrays["squares"],
             arrays["rows"],
             arrays["squared_weights"],
             meta["weighting"],

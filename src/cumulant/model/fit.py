@@ -6,9 +6,10 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cumulant.errors import CumulantWarning, OptionError
+from cumulant.errors import CumulantWarning, DataError, OptionError
 from cumulant.measure import measure
 from cumulant.model.model import Model
 from cumulant.solve.exact import solve_exact
@@ -59,6 +60,9 @@ def fit(
     """
     wall, cpu = time.perf_counter(), time.process_time()
     m = measure(table, **measure_options)
+    if not m.rows.any():
+        name = str(table) if isinstance(table, (str, Path)) else f"the {type(table).__name__}"
+        raise DataError(f"{name} has no rows to measure; a model needs at least one")
     model = solve(m, theory, prior=prior, target=target)
     effort = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     return replace(model, effort={"rows": float(m.rows.sum()), "fields": float(len(m.columns)), **effort})

@@ -17,7 +17,7 @@ from cumulant.model.outputs import class_output, number_output, with_index
 from cumulant.solve.joint import log_prob, sample
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.mixed import class_probabilities
-from cumulant.solve.predictive import Fields, Predictive, effective_parameters, errors, leverage, predict
+from cumulant.solve.predictive import Fields, Predictive, effective_parameters, errors, fill, leverage, predict
 from cumulant.solve.prior import Prior
 from cumulant.source import open_table
 from cumulant.source.fill import Cells, with_cells
@@ -317,17 +317,20 @@ class Model:
         """
         table = open_table(data)
         x = self._lift(table)
+        filled = fill(self.gaussian, x)
         cells: Cells = {}
         for name in self.columns:
             at = self.schema.independent_of(name)
             absent = np.asarray(np.isnan(x[:, at]).any(axis=1))
-            if name in table.schema.names and absent.any():
-                cells[name] = (absent, self._most_likely(name, x[absent]))
+            if name not in table.schema.names or not absent.any():
+                continue
+            lift = self.schema.lifts[self.schema.position(name)]
+            if isinstance(lift, (Categorical, Boolean)):
+                p = class_probabilities(self.gaussian, x[absent], at)
+                cells[name] = (absent, lift.inverse(p) if isinstance(lift, Categorical) else p[:, 1] > 0.5)
+            else:
+                cells[name] = (absent, lift.inverse(filled[absent][:, at]))
         return with_cells(data, table, cells)
-
-    def _most_likely(self, name: str, x: NDArray[np.float64]) -> NDArray[Any]:
-        value: NDArray[Any] = self._predict_one(name, x)
-        return value > 0.5 if isinstance(self.schema.lifts[self.schema.position(name)], Boolean) else value
 
     # ------------------------------------------------------------------ explanation
 
@@ -382,16 +385,16 @@ class Model:
         """The model of the rows of both."""
         return self._resolved(self._moments("merge") + other._moments("merge"))
 
-    def forget(self, rows: Any, **options: Any) -> Model:
-        """The model without some of the rows that it was fitted to, which must be given as a table.
+    def forget(self, table: Any, /, **options: Any) -> Model:
+        """The model without some of the rows that it was fitted to, given as a table or as moments.
 
         Options are those of `measure`; ``rows=`` gives their original row numbers, so that folds stay exact.
         """
         m = self._moments("forget")
-        return self._resolved(m - (rows if isinstance(rows, Moments) else measure(rows, like=m, **options)))
+        return self._resolved(m - (table if isinstance(table, Moments) else measure(table, like=m, **options)))
 
     def _resolved(self, m: Moments) -> Model:
-        again = {"given": self.prior.mass, "none": None, "gaps": "auto"}.get(self.prior.kind, self.prior.kind)
+        again = {"given": self.prior.mass, "none": None}.get(self.prior.kind, self.prior.kind)
         from cumulant.model.fit import solve
 
         return solve(m, prior=again, target=self.target)
@@ -408,7 +411,7 @@ class Model:
     def save(self, path: str | Path, *, moments: bool = True) -> None:
         """Write the model to one file, atomically; `cumulant.load` reads it.
 
-        Without ``moments`` the file is smaller (some 8·p² bytes) but the model can no longer merge or forget.
+        Without ``moments`` the file is smaller (some 4·p² bytes) but the model can no longer merge or forget.
         """
         from cumulant.model.file import save
 

@@ -68,6 +68,7 @@ def solve_exact(m: Moments, prior: str | float | None = "auto", target: NDArray[
         mean = np.where(never, 0.0, mean)
         covariance = np.where(never[:, None] | never[None, :], 0.0, covariance)
     covariance = np.nan_to_num(covariance)
+    moved = 0.0
     if not total.complete:
         covariance, moved = nearest_correlation(covariance)
         if moved > 0:
@@ -79,12 +80,7 @@ def solve_exact(m: Moments, prior: str | float | None = "auto", target: NDArray[
     if constant:
         notes.append(f"constant, so without influence: {', '.join(constant)}")
     count = total.count if total.complete else effective_count(m)
-    chosen = choose(prior, m, covariance, target)
-    if chosen.kind == "gaps":
-        warnings.append(
-            "the columns are so strongly correlated that pairs measured on different rows cannot tell them apart; "
-            'missing="drop" is more accurate if enough rows are complete'
-        )
+    chosen = choose(prior, m, covariance, target, repaired=moved > 0)
     degrees = total.degrees if total.complete else max(count - 1, 0.0)
     low = total.low if chosen.mass == 0 else None
     shrunk, measured = shrink(covariance, chosen.mass), covariance if chosen.mass > 0 else None

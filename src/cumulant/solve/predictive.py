@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Fields", "Predictive", "effective_parameters", "errors", "leverage", "patterns", "predict"]
+__all__ = ["Fields", "Predictive", "effective_parameters", "errors", "fill", "leverage", "patterns", "predict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +170,21 @@ def predict(fields: Fields, x: Array, targets: NDArray[np.int64], *, scales: boo
             scale[rows] = np.sqrt(spread[None, :] * inflation[:, None])
             dof[rows] = df
     return mean, scale, dof
+
+
+def fill(fields: Fields, x: Array) -> Array:
+    """Rows (n, p) with each unknown field replaced by its mean given the known ones: one factor a pattern of gaps."""
+    out = x.copy()
+    everything = np.arange(x.shape[1])
+    for rows, observed in patterns(x):
+        missing = np.setdiff1d(everything, observed)
+        if len(missing):
+            given = conditional(fields.covariance, observed, missing, fields.low)
+            deviation = x[rows][:, observed] - fields.mean[observed]
+            # A slice and an array of rows need different subscripts; an array serves both.
+            at = np.arange(len(x))[rows]
+            out[np.ix_(at, missing)] = fields.mean[missing] + deviation @ given.coefficients
+    return out
 
 
 def residual_variance(

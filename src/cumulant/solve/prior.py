@@ -39,7 +39,7 @@ class Prior:
     mass
         α, in units of a standardised column's variance; 0 for none.
     kind
-        ``"none"``, ``"given"``, ``"evidence"``, ``"folds"`` or ``"gaps"``.
+        ``"none"``, ``"given"``, ``"evidence"`` or ``"folds"``.
     reason
         One sentence for the user.
     grid, curve
@@ -58,6 +58,8 @@ def choose(
     m: Moments,
     covariance: Array,
     target: NDArray[np.int64] | None,
+    *,
+    repaired: bool = False,
 ) -> Prior:
     """Settle the mass.
 
@@ -71,6 +73,8 @@ def choose(
         Their covariance (p, p), positive semi-definite.
     target
         Fields to be predicted, or None for the joint distribution.
+    repaired
+        Whether the covariance had to be made positive definite, so that its smallest eigenvalues mean nothing.
     """
     if prior is None:
         return _fixed(0.0, "none", "no prior was asked for")
@@ -81,12 +85,7 @@ def choose(
     count = effective_count(m)
     if prior == "auto":
         fields = max(1, len(covariance))
-        unsure = uncertainty_of_gaps(m, count)
-        if unsure > 0 and np.linalg.eigvalsh(_correlation(covariance))[0] < unsure / 2:
-            return _fixed(
-                unsure, "gaps", f"gaps leave the correlations uncertain by {unsure:.2g}, a mass of as much hides it"
-            )
-        if count >= ROWS_PER_FIELD * fields:
+        if not repaired and count >= ROWS_PER_FIELD * fields:
             return _fixed(0.0, "none", f"{count:,.0f} rows for {fields} fields need no prior")
         if count < 3:
             return _fixed(0.0, "none", "fewer than three rows cannot choose a prior")
@@ -102,18 +101,6 @@ def effective_count(m: Moments) -> float:
     """Rows that the least measured pair of fields rests on; pairs that never meet tell nothing and do not count."""
     met = m.total.pairs[m.total.pairs > 0]
     return float(met.min()) if met.size else m.total.count
-
-
-def uncertainty_of_gaps(m: Moments, count: float) -> float:
-    """How far gaps move the eigenvalues of the correlation matrix: 2 √(p f/n), f the share of rows that pairs lack.
-
-    Pairs of columns are measured on different rows, so their correlations carry independent errors of variance f/n:
-    a random symmetric matrix, whose norm is known (Wigner). Eigenvalues below it mean nothing.
-    """
-    if m.total.complete or not m.total.count > 0:
-        return 0.0
-    missing = max(0.0, 1 - count / m.total.count)
-    return 2 * float(np.sqrt(len(m.columns) * missing / count))
 
 
 def shrink(covariance: Array, mass: float) -> Array:
