@@ -25,6 +25,7 @@ test: $(STAMPS)/test  ## tests, validation against published numbers, and every 
 
 lint: $(STAMPS)/lint  ## style, types, the order of layers, and whether the documentation keeps up
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_docs.py

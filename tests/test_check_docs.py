@@ -41,9 +41,7 @@ def test_a_link_must_lead_somewhere(check: ModuleType, tmp_path: Path) -> None:
 
 
 def test_a_public_name_must_be_shown_as_code(check: ModuleType, tmp_path: Path) -> None:
-    reference = written(
-        tmp_path, "`cumulant.fit(table)` and load, in\n```python\ncm.measure(x)\n```\n", "api.md"
-    )
+    reference = written(tmp_path, "`cumulant.fit(table)` and load, in\n```python\ncm.measure(x)\n```\n", "api.md")
     assert list(check.unlisted_names(["fit", "measure"], reference)) == []
     assert list(check.unlisted_names(["fit", "load"], reference)) == ["docs/api.md: cumulant.load is missing"]
     assert list(check.unlisted_names(["fit"], tmp_path / "absent.md")) == []

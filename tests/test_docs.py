@@ -35,9 +35,7 @@ def failures_of(source: str, page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_examples_print_what_the_page_shows(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examples_print_what_the_page_shows(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     failures = failures_of(examples_of(page), page)
     assert not failures, failures
@@ -45,9 +43,7 @@ def test_examples_print_what_the_page_shows(
 
 def test_an_example_that_lies_is_caught_with_its_line(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(
-        "# Title\n\n```pycon\n>>> 1 + 1\n2\n```\n\ntext\n\n```pycon\n>>> 1 + 2\n4\n```\n", encoding="utf-8"
-    )
+    page.write_text("# Title\n\n```pycon\n>>> 1 + 1\n2\n```\n\ntext\n\n```pycon\n>>> 1 + 2\n4\n```\n", encoding="utf-8")
     failures = failures_of(examples_of(page), page)
     assert "line 11" in failures
     assert "Expected:\n    4\nGot:\n    3" in failures

@@ -197,7 +197,7 @@ def test_every_kind_of_output(table, model):
     assert model.predict(["a", "b"], given=given[["c"]], output="interval").shape == (7, 6)
     with pytest.raises(OptionError, match="output='median'"):
         model.predict("a", output="median")
-    with pytest.raises(OptionError, match="level=1.5"):
+    with pytest.raises(OptionError, match=r"level=1\.5"):
         model.predict("a", output="interval", level=1.5)
 
 

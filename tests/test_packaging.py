@@ -24,9 +24,7 @@ SLOW_TO_IMPORT = {
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("wheel")
     build = f"from hatchling.build import build_wheel; print(build_wheel({str(folder)!r}))"
-    name = subprocess.run(
-        [sys.executable, "-c", build], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout
+    name = subprocess.run([sys.executable, "-c", build], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return zipfile.ZipFile(folder / name.split()[-1])
 
 
@@ -55,9 +53,7 @@ def test_the_program_is_installed() -> None:
 
 def test_importing_the_package_imports_nothing_slow() -> None:
     loaded = "import sys, cumulant; print(*sys.modules)"
-    modules = subprocess.run(
-        [sys.executable, "-c", loaded], check=True, capture_output=True, text=True
-    ).stdout
+    modules = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True).stdout
     assert SLOW_TO_IMPORT & set(modules.split()) == set()
 
 
@@ -77,9 +73,7 @@ def test_the_changelog_knows_the_version() -> None:
 
 
 def test_the_demo_table_is_rebuilt_byte_for_byte(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, ROOT / "tools" / "make_demo_table.py", tmp_path / "again.csv"], check=True
-    )
+    subprocess.run([sys.executable, ROOT / "tools" / "make_demo_table.py", tmp_path / "again.csv"], check=True)
     assert (tmp_path / "again.csv").read_bytes() == nyc_flights().read_bytes()
 
 

@@ -77,8 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 an error in a table or file, 2 in the command line, 130 interrupted, 141 the reader of standard
         output went away.
     """
+    from threadpoolctl import threadpool_limits
+
     from cumulant.errors import CumulantError
 
+    # The sums have threads of their own; on matrices of a table's size those of BLAS cost more than they bring.
+    if "OPENBLAS_NUM_THREADS" not in os.environ and "OMP_NUM_THREADS" not in os.environ:
+        threadpool_limits(1, "blas")
     status: int | None = None
     try:
         with terminal.notes_on_stderr():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.errors import CumulantError
-from cumulant.explain.validate import _judges, cross_validate
+from cumulant.explain.validate import cross_validate, judges_by_fold
 from cumulant.lift import Boolean, Categorical
 from cumulant.solve.mixed import class_probabilities
 from cumulant.solve.predictive import Predictive, predict
@@ -54,7 +54,7 @@ def judges(model: Model, rows: Rows) -> Judges:
     """For rows the model was fitted to, the models of all folds but one; for others the model itself."""
     folds = 0 if model.moments is None else int((model.moments.rows > 0).sum())
     fitted = rows.fitted and folds > 1
-    return Judges(rows.x, tuple(_judges(model, rows.numbers, fitted=fitted)), fitted)
+    return Judges(rows.x, tuple(judges_by_fold(model, rows.numbers, fitted=fitted)), fitted)
 
 
 def held_out(model: Model, target: str, by: Judges | None = None) -> dict[str, Any]:

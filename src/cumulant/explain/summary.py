@@ -12,6 +12,7 @@ import numpy as np
 from cumulant.errors import IncompatibleError, OptionError
 from cumulant.explain.validate import jackknife, target_and_rest
 from cumulant.lift import Boolean
+from cumulant.solve import student
 from cumulant.solve.regression import Regression, origin_fields, regress
 
 if TYPE_CHECKING:
@@ -264,12 +265,11 @@ def _fields(model: Model, *, intercept: bool) -> Fields:
 
 def _table(terms: list[str], coefficient: Array, se: Array, df: float, level: float) -> pd.DataFrame:
     import pandas as pd
-    from scipy.stats import t as student
 
     with np.errstate(divide="ignore", invalid="ignore"):
         t = coefficient / se
-    half = se * (student.ppf(0.5 + level / 2, df) if df > 0 else np.nan)
-    p = 2 * student.sf(np.abs(t), df) if df > 0 else np.full(len(t), np.nan)
+    half = se * (student.quantile(0.5 + level / 2, df) if df > 0 else np.nan)
+    p = student.two_sided(t, df) if df > 0 else np.full(len(t), np.nan)
     return pd.DataFrame(
         dict(zip(COLUMNS, (coefficient, se, t, p, coefficient - half, coefficient + half), strict=True)),
         index=pd.Index(terms, name="term", dtype=object),
@@ -278,8 +278,6 @@ def _table(terms: list[str], coefficient: Array, se: Array, df: float, level: fl
 
 def _quality(r: Regression, fields: Fields, *, intercept: bool) -> dict[str, float]:
     """The figures of the whole fit."""
-    from scipy.stats import f as fisher
-
     n, df = r.count, r.degrees_of_freedom
     model_df = r.parameters - intercept - fields.fixed
     df_model = int(model_df) if fields.mass == 0 else model_df
@@ -297,7 +295,7 @@ def _quality(r: Regression, fields: Fields, *, intercept: bool) -> dict[str, flo
         "r_squared": float(r2),
         "adj_r_squared": float(1 - (1 - r2) * around / df) if df > 0 else nan,
         "f_statistic": f,
-        "f_pvalue": float(fisher.sf(f, df_model, df)) if tested else nan,
+        "f_pvalue": student.fisher_tail(f, df_model, df) if tested else nan,
         "log_likelihood": likelihood,
         "aic": -2 * likelihood + 2 * r.parameters,
         "bic": -2 * likelihood + math.log(n) * r.parameters,

@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Calibration", "Jackknife", "calibration", "cross_validate", "jackknife", "leave_out", "target_and_rest"]
+__all__ = [
+    "Calibration",
+    "Jackknife",
+    "calibration",
+    "cross_validate",
+    "jackknife",
+    "judges_by_fold",
+    "leave_out",
+    "target_and_rest",
+]
 
 
 def target_and_rest(model: Model, target: str) -> tuple[int, NDArray[np.int64]]:
@@ -317,7 +326,7 @@ def calibration(
         raise DataError(f"no row has a value for '{target}'; calibration needs rows where it is known")
     at, value = np.array([y]), x[judged, y]
     mean, scale, df = np.empty((3, len(judged)))
-    for fields, rows in _judges(model, _row_numbers(table, len(x))[judged], fitted=fitted):
+    for fields, rows in judges_by_fold(model, _row_numbers(table, len(x))[judged], fitted=fitted):
         centre, spread, df[rows] = predict(fields, x[judged[rows]], at)
         mean[rows], scale[rows] = centre[:, 0], spread[:, 0]
     predictive = Predictive(target, mean, scale, df)
@@ -333,7 +342,9 @@ def calibration(
     )
 
 
-def _judges(model: Model, numbers: NDArray[np.int64], *, fitted: bool) -> Iterator[tuple[Fields, NDArray[np.int64]]]:
+def judges_by_fold(
+    model: Model, numbers: NDArray[np.int64], *, fitted: bool
+) -> Iterator[tuple[Fields, NDArray[np.int64]]]:
     """Fields to predict with, and the places of the rows that they may judge."""
     if not fitted:
         yield model.gaussian, np.arange(len(numbers))

@@ -66,9 +66,11 @@ def estimate(
 ) -> Estimate:
     """Mean and covariance from Σ w z zᵀ (1 or 2, q, q) and Σ w m x² (k, p).
 
-    Where cells are missing, each pair of fields uses the rows where both are present. A covariance of those rows beside
-    variances of others would not cancel between columns that are nearly copies; a correlation, with the variances of
-    the same rows, does. In exact arithmetic without missing cells the centring is compensated too: it cancels the leading digits.
+    Where cells are missing, each pair of fields uses the rows where both are present. A covariance of those rows
+    beside variances of others would not cancel between columns that are nearly copies; a correlation, with the
+    variances of the same rows, does.
+
+    In exact arithmetic without missing cells the centring is compensated too: it cancels the leading digits.
     """
     k = len(m.presence)
     keep = m.schema.independent

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
 
 from cumulant.measure import compensated as dd
 from cumulant.measure.conditioning import COLLINEAR
@@ -53,7 +52,7 @@ class Factor:
     def whiten(self, deviations: Array) -> Array:
         """L⁻¹ (x − μ) for rows (n, p): uncorrelated, of unit variance; (n, r)."""
         scaled = (deviations * self.scale)[:, self.kept]
-        return np.asarray(solve_triangular(self.lower, scaled.T, lower=True, check_finite=False).T)
+        return _triangular(self.lower, scaled.T).T
 
     def inverse(self) -> Array:
         """Inverse of the covariance over the kept fields, 0 elsewhere (p, p)."""
@@ -63,7 +62,7 @@ class Factor:
         else:
             out = np.zeros((p, p))
             identity = np.eye(self.rank)
-            half = solve_triangular(self.lower, identity, lower=True, check_finite=False)
+            half = _triangular(self.lower, identity)
             out[np.ix_(self.kept, self.kept)] = half.T @ half
         return np.asarray(out * self.scale[:, None] * self.scale[None, :])
 
@@ -87,6 +86,20 @@ class Factor:
         return float((s[0] / s[-1]) ** 2)
 
 
+def _triangular(a: Array, b: Array, *, lower: bool = True) -> Array:
+    # Imported here: half of what importing the package would cost, and reading a model needs none of it.
+    from scipy.linalg import solve_triangular
+
+    return np.asarray(solve_triangular(a, b, lower=lower, check_finite=False))
+
+
+def _cholesky(r: Array) -> tuple[Array, bool]:
+    from scipy.linalg.lapack import dpotrf
+
+    lower, failed = dpotrf(r, lower=1, clean=1)
+    return lower, failed == 0
+
+
 def factor(covariance: Array, low: Array | None = None) -> Factor:
     """Factor a covariance (p, p), dropping fields that add nothing to the ones before them."""
     diagonal = np.diag(covariance)
@@ -95,15 +108,15 @@ def factor(covariance: Array, low: Array | None = None) -> Factor:
     if low is not None:
         scale[varies] = 2.0 ** -np.round(np.log2(diagonal[varies]) / 2)
         square = scale[:, None] * scale[None, :]
-        lower, kept = dd.cholesky((covariance * square, low * square), COLLINEAR["compensated"])
-        return Factor(scale, kept, lower[0][np.ix_(kept, kept)], lower)
+        pair, kept = dd.cholesky((covariance * square, low * square), COLLINEAR["compensated"])
+        return Factor(scale, kept, pair[0][np.ix_(kept, kept)], pair)
     scale[varies] = 1 / np.sqrt(diagonal[varies])
     r = covariance * scale[:, None] * scale[None, :]
-    lower, info = lapack.dpotrf(r, lower=1, clean=1)
-    if info == 0 and (np.diag(lower) ** 2).min(initial=1.0) > COLLINEAR["double"]:
+    lower, definite = _cholesky(r)
+    if definite and (np.diag(lower) ** 2).min(initial=1.0) > COLLINEAR["double"]:
         return Factor(scale, varies, lower)
     kept = _independent(r)
-    lower, _ = lapack.dpotrf(r[np.ix_(kept, kept)], lower=1, clean=1)
+    lower, _ = _cholesky(r[np.ix_(kept, kept)])
     return Factor(scale, kept, lower)
 
 
@@ -148,7 +161,7 @@ def conditional(
         f = factor(covariance[oo])
         half = f.whiten(covariance[ot].T).T
         b = np.zeros((len(observed), len(targets)))
-        b[f.kept] = solve_triangular(f.lower.T, half, lower=False, check_finite=False)
+        b[f.kept] = _triangular(f.lower.T, half, lower=False)
         b *= f.scale[:, None]
         schur = covariance[tt] - half.T @ half
         return Conditional(b, _floor(schur), f)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cumulant.solve import student
 from cumulant.solve.linear import Conditional, Factor, conditional
 
 if TYPE_CHECKING:
@@ -75,16 +76,16 @@ class Predictive:
 
     def interval(self, level: float = 0.9) -> tuple[Array, Array]:
         """Lower and upper bounds that hold a new value with probability ``level``."""
-        half = self.scale * _t().ppf(0.5 + level / 2, self.degrees_of_freedom)
+        half = self.scale * student.quantile(0.5 + level / 2, self.degrees_of_freedom)
         return self.mean - half, self.mean + half
 
     def ppf(self, probability: float | Array) -> Array:
         """Quantile of each row."""
-        return np.asarray(self.mean + self.scale * _t().ppf(probability, self.degrees_of_freedom))
+        return np.asarray(self.mean + self.scale * student.quantile(probability, self.degrees_of_freedom))
 
     def cdf(self, value: float | Array) -> Array:
         """Probability of at most ``value``."""
-        return np.asarray(_t().cdf(value, self.degrees_of_freedom, self.mean, self.scale))
+        return student.cdf((value - self.mean) / self.scale, self.degrees_of_freedom)
 
     def pdf(self, value: float | Array) -> Array:
         """Density at ``value``."""
@@ -92,19 +93,12 @@ class Predictive:
 
     def log_prob(self, value: float | Array) -> Array:
         """Log density at ``value``, in nats."""
-        return np.asarray(_t().logpdf(value, self.degrees_of_freedom, self.mean, self.scale))
+        return student.log_density((value - self.mean) / self.scale, self.degrees_of_freedom) - np.log(self.scale)
 
     def sample(self, draws: int, seed: int | None = None) -> Array:
         """Random values (n, draws)."""
         t = np.random.default_rng(seed).standard_t(self.degrees_of_freedom[:, None], (len(self.mean), draws))
         return np.asarray(self.mean[:, None] + self.scale[:, None] * t)
-
-
-def _t() -> Any:
-    # scipy.stats takes longer to import than most fits take to run.
-    from scipy.stats import t
-
-    return t
 
 
 def patterns(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln
 
 from cumulant.errors import OptionError
 
@@ -167,6 +166,8 @@ def joint_evidence(r: Array, count: float, grid: Array = GRID) -> Array:
     ----------
     Dawid & Lauritzen, Ann. Stat. 21 (1993) 1272, equation 45 (normalising constants of the inverse Wishart).
     """
+    from scipy.special import gammaln
+
     p = len(r)
     w = np.maximum(np.linalg.eigvalsh(r), 0.0)
     n = count - 1

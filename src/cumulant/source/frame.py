@@ -102,7 +102,7 @@ def _pandas(data: Any, columns: list[str] | None) -> Table:
 
 
 def _floats(name: str, names: list[str], arrays: Sequence[np.ndarray], row_numbers: np.ndarray | None = None) -> Table:
-    """Table over float columns of any stride, which sums use where they lie; Arrow batches are copies made on demand."""
+    """Table over float columns of any stride, which sums use where they lie; Arrow batches are copies on demand."""
     schema = pa.schema([(column, pa.from_numpy_dtype(a.dtype)) for column, a in zip(names, arrays, strict=True)])
     size, rows = rows_per_batch(schema), len(arrays[0])
 
