@@ -78,6 +78,10 @@ def gram(z: ArrayLike | Pair, weights: ArrayLike | None = None) -> Pair:
     (1e+16, 1.0)
     """
     high, low = _words(z)
+    if weights is not None and not np.all(weights):
+        # Rows of weight zero have no say in the scale, so they must not be scaled either: they could overflow.
+        used = np.flatnonzero(weights)
+        high, low, weights = high[used], None if low is None else low[used], np.asarray(weights)[used]
     root, exponent = _root(weights, len(high))
     exponents = _column_exponents(high, root)
     scale = np.ldexp(1.0, -exponents)[:, None]
