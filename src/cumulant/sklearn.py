@@ -428,7 +428,30 @@ class FreeEnergyClassifier(ClassifierMixin, _FreeEnergy):  # type: ignore[misc]
         return np.asarray(self.classes_[most_probable])
 
 
-class FreeEnergyImputer(OneToOneFeatureMixin, TransformerMixin, _FreeEnergy):  # type: ignore[misc]
+class _OfFeatures(_FreeEnergy):
+    """What the estimators without a target share."""
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Measure X in one pass and solve; X and sample_weight as in `FreeEnergyRegressor.fit`."""
+        self._fit_rows(X, sample_weight, first=True)._solved()
+        return self
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Add more samples; in any number of pieces the same as `fit` on all at once."""
+        return self._fit_rows(X, sample_weight, first=not hasattr(self, "moments_"))
+
+
+class FreeEnergyImputer(OneToOneFeatureMixin, TransformerMixin, _OfFeatures):  # type: ignore[misc]
     """Fill missing cells by their expected value given all that is present in the row.
 
     A missing cell is NaN (or null, in a frame). Every feature is kept; one without any value is filled with 0.
@@ -454,25 +477,6 @@ class FreeEnergyImputer(OneToOneFeatureMixin, TransformerMixin, _FreeEnergy):  #
     array([[10., 20.],
            [ 5., 10.]])
     """
-
-    def fit(
-        self,
-        X: Any,
-        y: Any = None,  # noqa: ARG002
-        sample_weight: ArrayLike | None = None,
-    ) -> Self:
-        """Measure X in one pass and solve; X and sample_weight as in `FreeEnergyRegressor.fit`."""
-        self._fit_rows(X, sample_weight, first=True)._solved()
-        return self
-
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,  # noqa: ARG002
-        sample_weight: ArrayLike | None = None,
-    ) -> Self:
-        """Add more samples; in any number of pieces the same as `fit` on all at once."""
-        return self._fit_rows(X, sample_weight, first=not hasattr(self, "moments_"))
 
     def transform(self, X: Any) -> Any:
         """X with every missing cell filled.
@@ -501,7 +505,7 @@ class FreeEnergyImputer(OneToOneFeatureMixin, TransformerMixin, _FreeEnergy):  #
         return tags
 
 
-class FreeEnergyDensity(DensityMixin, _FreeEnergy):  # type: ignore[misc]
+class FreeEnergyDensity(DensityMixin, _OfFeatures):  # type: ignore[misc]
     """The joint distribution of all features, exp(−F)/Z.
 
     Parameters
@@ -525,25 +529,6 @@ class FreeEnergyDensity(DensityMixin, _FreeEnergy):  # type: ignore[misc]
     >>> density.sample(3, random_state=0).shape
     (3, 2)
     """
-
-    def fit(
-        self,
-        X: Any,
-        y: Any = None,  # noqa: ARG002
-        sample_weight: ArrayLike | None = None,
-    ) -> Self:
-        """Measure X in one pass and solve; X and sample_weight as in `FreeEnergyRegressor.fit`."""
-        self._fit_rows(X, sample_weight, first=True)._solved()
-        return self
-
-    def partial_fit(
-        self,
-        X: Any,
-        y: Any = None,  # noqa: ARG002
-        sample_weight: ArrayLike | None = None,
-    ) -> Self:
-        """Add more samples; in any number of pieces the same as `fit` on all at once."""
-        return self._fit_rows(X, sample_weight, first=not hasattr(self, "moments_"))
 
     def score_samples(self, X: Any) -> Array:
         """Log density of each sample in nats, (n_samples,); missing cells are integrated out."""
