@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import sqlite3
 import sys
+from pathlib import Path
 from urllib.parse import quote
 
 import duckdb
@@ -184,19 +187,31 @@ def test_duckdb_is_optional(monkeypatch):
         open_table("SELECT 1 AS a")
 
 
+def sqlite_extension() -> str | None:
+    """SQL that makes DuckDB's sqlite extension available: already there, or from the package duckdb-ext-sqlite."""
+    folders = [f"SET extension_directory = '{p}/extensions'" for p in (package_folder("duckdb_ext"),) if p]
+    for prepare in ["SELECT 1", *folders]:
+        with duckdb.connect() as connection, contextlib.suppress(duckdb.Error):
+            connection.execute(f"SET autoinstall_known_extensions = false; {prepare}; LOAD sqlite")
+            return prepare
+    return None
+
+
+def package_folder(name: str) -> str | None:
+    found = importlib.util.find_spec(name)
+    return str(Path(found.origin).parent) if found and found.origin else None
+
+
 def test_attached_sqlite(tmp_path):
-    with duckdb.connect() as connection:
-        connection.execute("SET autoinstall_known_extensions=false")
-        try:
-            connection.execute("LOAD sqlite")
-        except duckdb.Error:
-            pytest.skip("DuckDB's sqlite extension is not installed here, and is fetched from the network")
+    prepare = sqlite_extension()
+    if prepare is None:
+        pytest.skip("DuckDB's sqlite extension is not installed; pip install duckdb-ext-sqlite, beside its DuckDB")
     path = tmp_path / "a.sqlite"
     with sqlite3.connect(path) as made:
         made.execute("CREATE TABLE t (a REAL, b TEXT)")
         made.execute("INSERT INTO t VALUES (1.5, 'x')")
     made.close()
-    table = open_table(f"duckdb:///?query=ATTACH '{path}' AS s (TYPE sqlite); SELECT * FROM s.t")
+    table = open_table(f"duckdb:///?query={prepare}; ATTACH '{path}' AS s (TYPE sqlite); SELECT * FROM s.t")
     assert rows(table) == [{"a": 1.5, "b": "x"}]
 
 
