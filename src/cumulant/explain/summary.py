@@ -12,6 +12,7 @@ import numpy as np
 from cumulant.errors import IncompatibleError, OptionError
 from cumulant.explain.validate import jackknife, target_and_rest
 from cumulant.lift import Boolean
+from cumulant.measure.threads import one_blas_thread
 from cumulant.solve import student
 from cumulant.solve.regression import Regression, origin_fields, regress
 
@@ -214,7 +215,8 @@ def summarise(
         raise OptionError(f"errors={errors!r}: choose 'classical' or 'jackknife'")
     y, x = target_and_rest(model, target)
     fields = _fields(model, intercept=intercept)
-    r = regress(fields, y, x, intercept=intercept)
+    with one_blas_thread(len(x)):
+        r = regress(fields, y, x, intercept=intercept)
     terms = [CONSTANT, *(model.fields[i] for i in x)]
     notes = [*_notes(model, target), *_dropped(r, fields, terms, x)]
     coefficient = np.concatenate([[r.constant], r.coefficients])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -200,11 +199,6 @@ def accumulate(blocks: Iterable[Block], start: Moments, missing: str, threads: i
     for share in shares[1:]:
         total = total + share.moments()
     return total
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _numbers(block: Block) -> NDArray[np.int64]:

@@ -27,8 +27,11 @@ def needs_compensation(x: NDArray[np.float64], most_fields: int = 400) -> bool:
     Columns that are linear combinations of others up to rounding do not count: no arithmetic separates them, and
     they are dropped when solving.
     """
+    p = x.shape[1]
+    # A condition number needs no more rows than tell singular from ill-conditioned.
+    x = x[: max(1024, 4 * p)]
     x = x[~np.isnan(x).any(axis=1)]
-    n, p = x.shape
+    n = len(x)
     if n < p + 2 or p < 2 or p > most_fields:
         return False
     centred = x - x.mean(axis=0)

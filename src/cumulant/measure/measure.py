@@ -13,9 +13,10 @@ import numpy as np
 from cumulant.errors import CumulantWarning, DataError, OptionError, ResourceError
 from cumulant.lift import Boolean, Categorical, Numeric, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
-from cumulant.measure.accumulate import Block, Columns, accumulate, cores
+from cumulant.measure.accumulate import Block, Columns, accumulate
 from cumulant.measure.conditioning import needs_compensation
 from cumulant.measure.moments import WEIGHT_KINDS, Moments
+from cumulant.measure.threads import cores, one_blas_thread
 from cumulant.source import Table, open_table
 from cumulant.source.progress import track
 
@@ -122,7 +123,8 @@ def measure(
         head = [batch.select(names) for batch in _first_rows(pilot, PILOT_ROWS)]
         schema = Schema.fit(fields, head, lifts=lifts, limit=levels)
         refuse_if_too_large(len(schema.fields), folds)
-        start = _begin(schema, head, folds, "none" if weights is None else weight_kind, precision)
+        with one_blas_thread(len(schema.fields)):
+            start = _begin(schema, head, folds, "none" if weights is None else weight_kind, precision)
     else:
         start = _begin_like(like, fields, None if weights is None else weight_kind)
     plain = all(isinstance(lift, Numeric) for lift in start.schema.lifts)

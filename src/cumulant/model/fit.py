@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cumulant.errors import CumulantWarning, DataError, OptionError
 from cumulant.measure import measure
+from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.predictive import Fields
@@ -96,7 +97,8 @@ def solve(
     if not (theory == "auto" or isinstance(theory, Gaussian)):
         raise OptionError(f"theory={theory!r}: choose 'auto' or cm.Gaussian()")
     fields = None if target is None else m.schema.independent_of(target)
-    s = solve_exact(m, prior, fields)
+    with one_blas_thread(len(m.columns)):
+        s = solve_exact(m, prior, fields)
     for note in s.warnings:
         warnings.warn(note, CumulantWarning, stacklevel=2)
     gaussian = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)

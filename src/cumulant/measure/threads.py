@@ -1,0 +1,39 @@
+"""Who gets the processors: the sums have threads of their own, and BLAS on small matrices is kept to one.
+
+A BLAS with a thread a core keeps its threads spinning for a while after each call. On matrices of a table's size that
+gains nothing, and takes the cores from the sums that follow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from typing import Any
+
+__all__ = ["cores", "one_blas_thread"]
+
+SMALL = 1000
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def one_blas_thread(fields: int) -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread while matrices of ``fields`` rows are worked on, unless they are large."""
+    if fields > SMALL:
+        return nullcontext()
+    limit: AbstractContextManager[Any] = _controller("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _controller(with_scipy: bool) -> Any:
+    # Libraries are looked for once; SciPy's own is loaded later than NumPy's.
+    del with_scipy
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
