@@ -24,7 +24,7 @@ class NativeBuildHook(BuildHookInterface[Any]):
         folder = Path(self.root) / FOLDER
         target = folder / "_panels.so"
         if not compiled(folder / "panels.c", target):
-            self.app.display_warning("no C compiler: cumulant will sum with NumPy, some times slower")
+            self.app.display_warning("no C compiler: cumulant will sum with NumPy, several times slower")
             return
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{_platform()}"

@@ -318,6 +318,19 @@ def test_the_demo_table_with_gaps_agrees_with_its_complete_rows():
         assert difference < 2 * complete.loc[term, "se"]
 
 
+def test_a_repaired_covariance_does_not_predict_with_false_confidence():
+    import cumulant.data
+
+    complete = pd.read_csv(cumulant.data.nyc_flights()).dropna().select_dtypes("number")
+    hidden = complete.mask(np.random.default_rng(2).random(complete.shape) < 0.1)
+    with pytest.warns(CumulantWarning, match="nearest"):
+        model = cm.fit(hidden, target="arr_delay")
+    interval = model.predict("arr_delay", given=complete.drop(columns="arr_delay"), output="interval")
+    error = complete["arr_delay"] - interval["mean"]
+    assert np.sqrt((error**2).mean()) < 18
+    assert interval["low"].le(complete["arr_delay"]).mul(interval["high"].ge(complete["arr_delay"])).mean() > 0.85
+
+
 @pytest.mark.parametrize("mass", [0.05, 0.5])
 def test_conditioning_commutes_under_a_prior_too(table, mass):
     model = cm.fit(table, prior=mass)

@@ -41,7 +41,7 @@ def nearest_by_dual(r: np.ndarray) -> np.ndarray:
 def test_it_is_the_nearest(p, seed):
     r = indefinite(p, seed)
     assert np.linalg.eigvalsh(r)[0] < 0
-    ours, moved = nearest_correlation(r)
+    ours, moved = nearest_correlation(r, floor=1e-8)
     expected = nearest_by_dual(r)
     assert_allclose(ours, expected, atol=2e-6)
     assert_allclose(moved, np.abs(ours - r).max(), rtol=1e-12)
@@ -102,3 +102,10 @@ def test_pairs_that_contradict_each_other_are_repaired_with_a_warning():
         model = cm.fit(frame, prior=None)
     assert np.linalg.eigvalsh(model.covariance)[0] > 0
     assert any("nearest" in note for note in model.notes)
+
+
+def test_what_was_below_zero_is_lifted_as_far_above():
+    r = indefinite(6, 7)
+    smallest = np.linalg.eigvalsh(r)[0]
+    ours, _ = nearest_correlation(r)
+    assert np.linalg.eigvalsh(ours)[0] >= -smallest * (1 - 1e-6)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from cumulant.measure import Moments
     from cumulant.model import Model
     from cumulant.solve.predictive import Fields
     from cumulant.solve.prior import Prior
@@ -243,7 +244,7 @@ def summarise(
         residual_sd=float(np.sqrt(r.variance)),
         notes=tuple(notes),
         prior=model.prior,
-        **_quality(r, fields, intercept=intercept),
+        **_quality(r, fields, _likelihood_of_weights(model.moments), intercept=intercept),
     )
 
 
@@ -278,7 +279,15 @@ def _table(terms: list[str], coefficient: Array, se: Array, df: float, level: fl
     )
 
 
-def _quality(r: Regression, fields: Fields, *, intercept: bool) -> dict[str, float]:
+def _likelihood_of_weights(m: Moments | None) -> float:
+    """½ Σ ln w: what importance weights, of mean one, add to the log-likelihood."""
+    if m is None or m.weighting != "importance":
+        return 0.0
+    n, weight = m.rows.sum(), m.sums[:, :, 0, 0].sum()
+    return 0.5 * float(m.log_weights.sum() - n * np.log(weight / n))
+
+
+def _quality(r: Regression, fields: Fields, of_weights: float, *, intercept: bool) -> dict[str, float]:
     """The figures of the whole fit."""
     n, df = r.count, r.degrees_of_freedom
     model_df = r.parameters - intercept - fields.fixed
@@ -287,7 +296,7 @@ def _quality(r: Regression, fields: Fields, *, intercept: bool) -> dict[str, flo
     r2 = 1 - r.residual / r.total if r.total > 0 else nan
     around = n - intercept - fields.fixed
     with np.errstate(divide="ignore"):
-        likelihood = float(-0.5 * n * (np.log(2 * np.pi * np.float64(r.residual) / n) + 1))
+        likelihood = float(-0.5 * n * (np.log(2 * np.pi * np.float64(r.residual) / n) + 1)) + of_weights
         explained = np.float64(r.total - r.residual)
         tested = fields.mass == 0 and df > 0 and df_model > 0 and r.total > 0
         f = float(explained / df_model / np.float64(r.variance)) if tested else nan
@@ -333,10 +342,11 @@ def _notes(model: Model, target: str) -> list[str]:
     if m is not None and not m.total.complete:
         notes.append(
             f"cells are missing: pairs of columns are measured where both are present, and n = {g.count:,.0f} is the "
-            "rows of the least measured pair; errors='jackknife' makes no use of n"
+            "rows of the least measured pair; se take the correlations as if from n complete rows, errors='jackknife' "
+            "does not"
         )
     if m is not None and m.weighting == "importance":
-        notes.append("importance weights, scaled to mean one; log-likelihood, AIC and BIC leave out ½ Σ ln w")
+        notes.append("importance weights, scaled to mean one")
     return notes
 
 

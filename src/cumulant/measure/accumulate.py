@@ -243,8 +243,15 @@ def _squares(z: Array, k: int, fold: NDArray[np.int64], folds: int, weights: Arr
 
 
 def _counted(m: Moments, fold: NDArray[np.int64], weights: Array | None) -> Moments:
-    squares = np.bincount(fold, weights=None if weights is None else weights**2, minlength=m.folds)
-    return replace(m, rows=m.rows + np.bincount(fold, minlength=m.folds), squared_weights=m.squared_weights + squares)
+    def sums(values: Array | None) -> Array:
+        return np.bincount(fold, weights=values, minlength=m.folds).astype(np.float64)
+
+    return replace(
+        m,
+        rows=m.rows + np.bincount(fold, minlength=m.folds),
+        squared_weights=m.squared_weights + sums(None if weights is None else weights**2),
+        log_weights=m.log_weights if weights is None else m.log_weights + sums(np.log(weights)),
+    )
 
 
 def _absent_cells(x: Array, schema: Schema) -> NDArray[np.bool_]:

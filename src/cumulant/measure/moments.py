@@ -52,8 +52,8 @@ class Moments:
         is present.
     rows
         Rows in each fold (K,).
-    squared_weights
-        Σ w² in each fold (K,).
+    squared_weights, log_weights
+        Σ w² and Σ ln w in each fold (K,).
     weighting
         ``"none"``, ``"frequency"`` (a row of weight w stands for w rows) or ``"importance"`` (a row of weight w
         has 1/w the variance; only ratios matter).
@@ -66,6 +66,7 @@ class Moments:
     squares: NDArray[np.float64]
     rows: NDArray[np.int64]
     squared_weights: NDArray[np.float64]
+    log_weights: NDArray[np.float64]
     weighting: str = "none"
 
     @staticmethod
@@ -87,6 +88,7 @@ class Moments:
             squares=np.zeros((folds, 0, p)),
             rows=np.zeros(folds, dtype=np.int64),
             squared_weights=np.zeros(folds),
+            log_weights=np.zeros(folds),
             weighting=weighting,
         )
 
@@ -126,6 +128,7 @@ class Moments:
             squares=self.squares[used],
             rows=self.rows[used],
             squared_weights=self.squared_weights[used],
+            log_weights=self.log_weights[used],
         )
 
     def _estimate(self, used: NDArray[np.bool_]) -> Estimate:
@@ -270,6 +273,7 @@ class Moments:
             squares=a.squares + sign * b.squares,
             rows=a.rows + sign * b.rows,
             squared_weights=a.squared_weights + sign * b.squared_weights,
+            log_weights=a.log_weights + sign * b.log_weights,
             weighting=weighting,
         )
 
@@ -282,6 +286,7 @@ class Moments:
             squares=self.squares + seen.squares,
             rows=self.rows + seen.rows,
             squared_weights=self.squared_weights + seen.squared_weights,
+            log_weights=self.log_weights + seen.log_weights,
         )
 
     def _with_possible_folds(self) -> Moments:
@@ -308,6 +313,7 @@ class Moments:
             squares=self.squares.sum(axis=0, keepdims=True),
             rows=self.rows.sum(keepdims=True),
             squared_weights=self.squared_weights.sum(keepdims=True),
+            log_weights=self.log_weights.sum(keepdims=True),
         )
 
     def save(self, path: str | Path) -> None:
@@ -322,6 +328,7 @@ class Moments:
             "squares": self.squares,
             "rows": self.rows,
             "squared_weights": self.squared_weights,
+            "log_weights": self.log_weights,
         }
         return arrays, {
             "schema": self.schema.to_list(),
@@ -343,6 +350,7 @@ class Moments:
             arrays["squares"],
             arrays["rows"],
             arrays["squared_weights"],
+            arrays["log_weights"],
             meta["weighting"],
         )
 

@@ -418,7 +418,8 @@ class Model:
         save(self, path, moments=moments)
 
     def __repr__(self) -> str:
-        size = f"{len(self.columns)} columns, {len(self.fields)} fields, {self.count:,.0f} rows"
+        rows = self.count if self.moments is None else self.moments.count
+        size = f"{len(self.columns)} columns, {len(self.fields)} fields, {rows:,.0f} rows"
         return f"Model({size}; {self.prior.reason})"
 
     # ------------------------------------------------------------------ from names and cells to fields

@@ -13,7 +13,7 @@ __all__ = ["nearest_correlation"]
 
 
 def nearest_correlation(
-    covariance: NDArray[np.float64], floor: float = 1e-8, tolerance: float = 1e-9, most: int = 500
+    covariance: NDArray[np.float64], floor: float | None = None, tolerance: float = 1e-9, most: int = 500
 ) -> tuple[NDArray[np.float64], float]:
     """The covariance whose correlation matrix is nearest (Frobenius) with eigenvalues of at least ``floor``.
 
@@ -24,7 +24,8 @@ def nearest_correlation(
     covariance
         Symmetric (p, p).
     floor
-        Smallest eigenvalue allowed.
+        Smallest eigenvalue allowed; default as far above zero as the smallest was below. An eigenvalue of −ε shows
+        errors of the size of ε, so smaller ones mean nothing, and inverting them would make much of nothing.
 
     Returns
     -------
@@ -42,8 +43,10 @@ def nearest_correlation(
     r[~varies] = 0.0
     r[:, ~varies] = 0.0
     np.fill_diagonal(r, 1.0)
-    if np.linalg.eigvalsh(r)[0] >= -1e-12:
+    smallest = float(np.linalg.eigvalsh(r)[0])
+    if smallest >= -1e-12:
         return covariance, 0.0
+    floor = max(1e-8, -smallest) if floor is None else floor
     y, correction = r.copy(), np.zeros_like(r)
     for _ in range(most):
         before = y
