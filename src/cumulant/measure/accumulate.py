@@ -107,17 +107,17 @@ class Block:
 class Accumulator:
     """Sums of some blocks of a table. Rows without gaps take the short way, straight into `kernels.RowSums`."""
 
-    def __init__(self, start: Moments, missing: str) -> None:
+    def __init__(self, start: Moments, missing: str, threads: int = 1) -> None:
         self._m = start
         self._missing = missing
+        self._threads = threads
         self._plain = self._new_sums(start)
         self._weight = np.zeros(start.folds)
 
-    @staticmethod
-    def _new_sums(m: Moments) -> kernels.RowSums | None:
+    def _new_sums(self, m: Moments) -> kernels.RowSums | None:
         # A category that has shown no level yet has no field to hold its gaps.
         hides_gaps = not np.diff(m.schema.starts).all()
-        return None if m.exact or hides_gaps else kernels.RowSums(m.shift, m.folds)
+        return None if m.exact or hides_gaps else kernels.RowSums(m.shift, m.folds, self._threads)
 
     def add(self, block: Block) -> None:
         """Add the rows of a block."""
@@ -172,16 +172,17 @@ class Accumulator:
 
 
 def accumulate(blocks: Iterable[Block], start: Moments, missing: str, threads: int) -> Moments:
-    """Sum blocks on some threads, each with its own accumulator.
+    """Sum blocks on some threads, each with its own accumulator; wide tables with one that all threads share.
 
     Blocks are dealt in turn and the shares added in order, so the result depends on the chunking and the number of
     threads alone, to the last bit.
     """
-    shares = [Accumulator(start, missing) for _ in range(threads)]
-    if threads == 1:
+    if threads == 1 or len(start.shift) >= kernels.WIDE:
+        alone = Accumulator(start, missing, threads)
         for block in blocks:
-            shares[0].add(block)
-        return shares[0].moments()
+            alone.add(block)
+        return alone.moments()
+    shares = [Accumulator(start, missing) for _ in range(threads)]
     pools = [ThreadPoolExecutor(1, "cumulant") for _ in shares]
     waiting: list[Future[None]] = []
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["RowSums", "fold_of", "grams"]
+__all__ = ["WIDE", "RowSums", "fold_of", "grams"]
 
-# Rows that wait in a fold's buffer. Measured flat from 200 to 500: deep enough that a tile's accumulators are stored
-# seldom, shallow enough that its panels stay in the first two caches.
-DEPTH = 256
+# Rows that wait in a fold's buffer, for narrow and for wide tables. Narrow sums are flat from 200 to 500; wide ones
+# leave the caches at each flush, and gain until the buffers themselves take too much memory.
+DEPTH = (256, 512)
+# Fields from which a table is wide: a copy of the sums for each thread would not fit in its cache.
+WIDE = 256
 
 
 def fold_of(rows: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
@@ -53,9 +56,11 @@ class RowSums:
         Reference point (p,).
     folds
         Number of folds K.
+    threads
+        Threads that share the work on each row; worth their while from some hundred fields on.
     """
 
-    def __init__(self, shift: Array, folds: int) -> None:
+    def __init__(self, shift: Array, folds: int, threads: int = 1) -> None:
         self.shift = np.ascontiguousarray(shift, dtype=np.float64)
         self.folds = folds
         self._native = library()
@@ -65,7 +70,8 @@ class RowSums:
             q = len(self.shift) + 1
             self._sums = np.zeros((folds, q, q))
             return
-        self._workspace = self._native.cumulant_open(len(self.shift), folds, DEPTH)
+        depth = DEPTH[len(self.shift) >= WIDE]
+        self._workspace = self._native.cumulant_open(len(self.shift), folds, depth, threads)
         if not self._workspace:
             raise MemoryError(f"no memory for the sums of {len(self.shift):,} fields in {folds} folds")
 
@@ -120,6 +126,17 @@ class RowSums:
         out = np.empty((self.folds, q, q))
         self._native.cumulant_take(self._workspace, out.ctypes.data)
         return out
+
+    def state(self) -> tuple[Array, NDArray[np.int64]]:
+        """All that was added, as views: numbers, and the rows that wait in each fold. Written to, they restore it."""
+        if self._native is None:
+            return self._sums.reshape(-1), np.zeros(0, dtype=np.int64)
+        numbers, filled = ctypes.c_void_p(), ctypes.c_void_p()
+        size = self._native.cumulant_state(self._workspace, ctypes.byref(numbers), ctypes.byref(filled))
+        return (
+            np.ctypeslib.as_array(ctypes.cast(numbers, ctypes.POINTER(ctypes.c_double)), (size,)),
+            np.ctypeslib.as_array(ctypes.cast(filled, ctypes.POINTER(ctypes.c_int64)), (self.folds,)),
+        )
 
     def __del__(self) -> None:
         if self._workspace and self._native is not None:

@@ -280,6 +280,9 @@ class Moments:
     def with_sums_of(self, other: Moments) -> Moments:
         """These moments and the sums and counts of other rows seen the same way, perhaps with fewer gaps."""
         seen = other.embed(self.schema, self.shift, self.presence)
+        if not self.rows.any() and len(seen.sums) == len(self.sums):
+            # Nothing to add to: wide sums are large, and a copy of zeros is one too many.
+            return seen
         return replace(
             self,
             sums=limbs.combine(self.sums, seen.sums),

@@ -24,11 +24,13 @@ def library() -> ctypes.CDLL | None:
         return None
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     loaded.cumulant_open.restype = pointer
-    loaded.cumulant_open.argtypes = [integer, integer, integer]
+    loaded.cumulant_open.argtypes = [integer, integer, integer, ctypes.c_int]
     loaded.cumulant_add.restype = integer
     loaded.cumulant_add.argtypes = [pointer, integer, *[pointer] * 4, integer, pointer, pointer]
     loaded.cumulant_take.restype = None
     loaded.cumulant_take.argtypes = [pointer, pointer]
+    loaded.cumulant_state.restype = integer
+    loaded.cumulant_state.argtypes = [pointer, ctypes.POINTER(pointer), ctypes.POINTER(pointer)]
     loaded.cumulant_close.restype = None
     loaded.cumulant_close.argtypes = [pointer]
     return loaded

@@ -15,6 +15,7 @@
 
 typedef struct {
     int64_t fields, columns, panels, folds, capacity;
+    int threads;
     double *buffer;   /* folds x panels x capacity x WIDTH */
     double *sums;     /* folds x (8 panels) x (8 panels), upper tiles only */
     int64_t *filled;  /* rows waiting in each buffer */
@@ -94,26 +95,44 @@ static inline int64_t fold_of(uint64_t row, uint64_t folds) {
 #define DISPATCH(call, ...) return call##_plain(__VA_ARGS__)
 #endif
 
-static int multiply(const double *buffer, int64_t rows, int64_t capacity, int64_t panels, double *sums) {
-    DISPATCH(multiply, buffer, rows, capacity, panels, sums);
+/* Adds the products of all fields with a stripe of WIDE vectors; returns where the next stripe begins. */
+static int64_t stripe(const double *buffer, int64_t rows, int64_t capacity, int64_t panels, int64_t at, double *sums) {
+    DISPATCH(stripe, buffer, rows, capacity, panels, at, sums);
+}
+
+/* Packs one panel of rows into their slots; NaN when a cell is not finite, else zero. */
+static double pack_panel(const Workspace *w, const Source *source, int64_t panel, int64_t first, int64_t rows,
+                         double *const *slot, const double *scale) {
+    DISPATCH(pack_panel, w, source, panel, first, rows, slot, scale);
+}
+
+/* Each stripe of the sums, like each panel of the buffers, is one thread's: the order of every sum is the same
+ * whatever their number. */
+static void multiply(const Workspace *w, const double *buffer, int64_t rows, double *sums) {
+    int64_t width = stripe(buffer, 0, w->capacity, w->panels, 0, sums), end = w->panels * WIDTH;
+#pragma omp parallel for schedule(dynamic) num_threads(w->threads) if (w->threads > 1)
+    for (int64_t i = (end - 1) / width; i >= 0; i--) stripe(buffer, rows, w->capacity, w->panels, i * width, sums);
 }
 
 static int pack(const Workspace *w, const Source *source, int64_t first, int64_t rows, double *const *slot,
                 const double *scale) {
-    DISPATCH(pack, w, source, first, rows, slot, scale);
+    double residue = 0;
+#pragma omp parallel for schedule(static) num_threads(w->threads) if (w->threads > 1) reduction(+ : residue)
+    for (int64_t panel = 0; panel < w->panels; panel++)
+        residue += pack_panel(w, source, panel, first, rows, slot, scale);
+    return residue == 0.0;
 }
 
 static void flush(Workspace *w, int64_t fold) {
     if (w->filled[fold]) {
         int64_t side = WIDTH * w->panels;
-        multiply(w->buffer + fold * w->panels * w->capacity * WIDTH, w->filled[fold], w->capacity, w->panels,
-                 w->sums + fold * side * side);
+        multiply(w, w->buffer + fold * w->panels * w->capacity * WIDTH, w->filled[fold], w->sums + fold * side * side);
         w->filled[fold] = 0;
     }
 }
 
-/* A workspace for rows of `columns` numbers before which a constant 1 is put; NULL when memory is short. */
-void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity) {
+/* A workspace for rows of `columns` numbers, to which a constant 1 is added; NULL when memory is short. */
+void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity, int threads) {
     Workspace *w = calloc(1, sizeof *w);
     if (!w) return NULL;
     w->columns = columns;
@@ -121,6 +140,7 @@ void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity) {
     w->panels = (w->fields + WIDTH - 1) / WIDTH;
     w->folds = folds;
     w->capacity = capacity;
+    w->threads = threads;
     int64_t side = WIDTH * w->panels;
     size_t buffer = (size_t)(folds * w->panels * capacity * WIDTH), sums = (size_t)(folds * side * side);
     w->memory = calloc(buffer + sums + WIDTH, sizeof(double));
@@ -134,6 +154,16 @@ void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity) {
     w->buffer = (double *)(((uintptr_t)w->memory + 63) & ~(uintptr_t)63);
     w->sums = w->buffer + buffer;
     return w;
+}
+
+/* All that a workspace holds, where it lies: the rows that wait and the sums in one run of doubles, whose length is
+ * returned, and how many rows wait in each fold. Written back into an equal workspace, it goes on to the last bit. */
+int64_t cumulant_state(void *workspace, double **numbers, int64_t **filled) {
+    Workspace *w = workspace;
+    int64_t side = WIDTH * w->panels;
+    *numbers = w->buffer;
+    *filled = w->filled;
+    return w->sums - w->buffer + w->folds * side * side;
 }
 
 void cumulant_close(void *workspace) {
@@ -188,20 +218,28 @@ int64_t cumulant_add(void *workspace, int64_t n, const char *const *column, cons
     return done;
 }
 
+/* One fold's upper triangle, the constant last, to a symmetric matrix, the constant first. By tiles: a mirrored copy
+ * strides through memory, and would miss the cache at every entry. */
+static void copy_out(const double *from, int64_t side, int64_t q, double *to) {
+    enum { TILE = 32 };
+    for (int64_t i0 = 0; i0 < q; i0 += TILE)
+        for (int64_t j0 = i0; j0 < q; j0 += TILE)
+            for (int64_t i = i0; i < i0 + TILE && i < q; i++)
+                for (int64_t j = j0 > i ? j0 : i; j < j0 + TILE && j < q; j++) {
+                    int64_t a = i + 1 == q ? 0 : i + 1, b = j + 1 == q ? 0 : j + 1;
+                    to[a * q + b] = to[b * q + a] = from[i * side + j];
+                }
+}
+
 /* Multiplies what waits and copies the sums out: folds x fields x fields, symmetric, the constant first (it is packed
  * last, so that rows stay aligned with panels). The workspace starts anew. */
 void cumulant_take(void *workspace, double *out) {
     Workspace *w = workspace;
     int64_t q = w->fields, side = WIDTH * w->panels;
+    for (int64_t f = 0; f < w->folds; f++) flush(w, f);
+#pragma omp parallel for num_threads(w->threads) if (w->threads > 1)
     for (int64_t f = 0; f < w->folds; f++) {
-        flush(w, f);
-        const double *from = w->sums + f * side * side;
-        double *to = out + f * q * q;
-        for (int64_t i = 0; i < q; i++)
-            for (int64_t j = i; j < q; j++) {
-                int64_t a = (i + 1) % q, b = (j + 1) % q;
-                to[a * q + b] = to[b * q + a] = from[i * side + j];
-            }
+        copy_out(w->sums + f * side * side, side, q, out + f * q * q);
+        memset(w->sums + f * side * side, 0, (size_t)(side * side) * sizeof(double));
     }
-    memset(w->sums, 0, (size_t)(w->folds * side * side) * sizeof(double));
 }

@@ -39,23 +39,21 @@ TARGET static inline __attribute__((always_inline)) void JOIN(tile, ISA)(
         }
 }
 
-TARGET static int JOIN(multiply, ISA)(const double *buffer, int64_t rows, int64_t capacity, int64_t panels,
-                                       double *sums) {
-    int64_t side = WIDTH * panels, vectors = panels * SPLIT;
-    for (int64_t v = 0; v < vectors; v += WIDE) {
-        int64_t wide = vectors - v < WIDE ? vectors - v : WIDE;
-        /* Only tiles that reach the upper triangle. */
-        for (int64_t i = 0; i < side && i < (v + wide) * LANES; i += TALL) {
-            if (wide == 1) JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 1, sums);
+/* Adds the products of fields with the WIDE vectors from field `at` on; returns the first field after them. */
+TARGET static int64_t JOIN(stripe, ISA)(const double *buffer, int64_t rows, int64_t capacity, int64_t panels,
+                                        int64_t at, double *sums) {
+    int64_t side = WIDTH * panels, v = at / LANES, left = side / LANES - v, wide = left < WIDE ? left : WIDE;
+    /* Only tiles that reach the upper triangle. */
+    for (int64_t i = 0; rows && i < side && i < (v + wide) * LANES; i += TALL) {
+        if (wide == 1) JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 1, sums);
 #if WIDE >= 2
-            else if (wide == 2) JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 2, sums);
+        else if (wide == 2) JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 2, sums);
 #endif
 #if WIDE >= 3
-            else JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 3, sums);
+        else JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 3, sums);
 #endif
-        }
     }
-    return 1;
+    return at + WIDE * LANES;
 }
 
 typedef double JOIN(octet, ISA) __attribute__((vector_size(64)));
@@ -128,16 +126,6 @@ TARGET static double JOIN(pack_panel, ISA)(const Workspace *w, const Source *s, 
         }
     for (int j = 0; j < WIDTH; j++) rest += residue[j];
     return rest;
-}
-
-/* Packs rows into their slots; 0 when a cell is not finite. */
-TARGET static int JOIN(pack, ISA)(const Workspace *w, const Source *s, int64_t first, int64_t rows,
-                                  double *const *slot, const double *scale) {
-    for (int64_t panel = 0; panel < w->panels; panel++) {
-        double residue = JOIN(pack_panel, ISA)(w, s, panel, first, rows, slot, scale);
-        if (residue != 0.0) return 0;
-    }
-    return 1;
 }
 
 #undef OCTET
