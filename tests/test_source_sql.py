@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -187,14 +188,14 @@ def test_duckdb_is_optional(monkeypatch):
         open_table("SELECT 1 AS a")
 
 
-def sqlite_extension() -> str | None:
-    """SQL that makes DuckDB's sqlite extension available: already there, or from the package duckdb-ext-sqlite."""
+def extension(name: str) -> str:
+    """SQL that makes an extension of DuckDB available: already there, or from a package duckdb-ext-NAME."""
     folders = [f"SET extension_directory = '{p}/extensions'" for p in (package_folder("duckdb_ext"),) if p]
     for prepare in ["SELECT 1", *folders]:
         with duckdb.connect() as connection, contextlib.suppress(duckdb.Error):
-            connection.execute(f"SET autoinstall_known_extensions = false; {prepare}; LOAD sqlite")
+            connection.execute(f"SET autoinstall_known_extensions = false; {prepare}; LOAD {name}")
             return prepare
-    return None
+    pytest.skip(f"DuckDB's {name} extension is not installed; pip install duckdb-ext-{name}, beside its DuckDB")
 
 
 def package_folder(name: str) -> str | None:
@@ -203,9 +204,7 @@ def package_folder(name: str) -> str | None:
 
 
 def test_attached_sqlite(tmp_path):
-    prepare = sqlite_extension()
-    if prepare is None:
-        pytest.skip("DuckDB's sqlite extension is not installed; pip install duckdb-ext-sqlite, beside its DuckDB")
+    prepare = extension("sqlite")
     path = tmp_path / "a.sqlite"
     with sqlite3.connect(path) as made:
         made.execute("CREATE TABLE t (a REAL, b TEXT)")
@@ -213,6 +212,20 @@ def test_attached_sqlite(tmp_path):
     made.close()
     table = open_table(f"duckdb:///?query={prepare}; ATTACH '{path}' AS s (TYPE sqlite); SELECT * FROM s.t")
     assert rows(table) == [{"a": 1.5, "b": "x"}]
+
+
+def test_attached_postgres():
+    server = os.environ.get("CUMULANT_POSTGRES")
+    if not server:
+        pytest.skip("CUMULANT_POSTGRES names no server to connect to, such as 'host=/tmp user=postgres'")
+    prepare = extension("postgres")
+    attach = f"{prepare}; ATTACH '{server}' AS p (TYPE postgres)"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"{attach}; CREATE OR REPLACE TABLE p.houses AS SELECT i::DOUBLE AS a, 'x' AS b FROM range(3) r(i)"
+        )
+    table = open_table(f"duckdb:///?query={attach}; SELECT * FROM p.houses ORDER BY a")
+    assert rows(table) == [{"a": float(i), "b": "x"} for i in range(3)]
 
 
 def test_attached_database(base):
