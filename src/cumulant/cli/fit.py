@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cumulant.cli import options as o
+from cumulant.cli import terminal
 
 if TYPE_CHECKING:
     from cumulant.model import Model
@@ -19,6 +20,7 @@ EXAMPLES = (
     "cumulant fit houses.csv -o houses.cumulant --target price",
     "cumulant fit 'sales/*.parquet' -o sales.cumulant --columns day,shop,units --lift day=cyclic:week,cyclic:year",
     "cumulant fit \"SELECT * FROM 'trips.parquet' WHERE km < 100\" -o trips.cumulant --prior evidence",
+    "cumulant fit 'years/*.parquet' -o years.cumulant --checkpoint years.state",
     "cumulant fit houses.csv --dry-run",
 )
 
@@ -92,6 +94,15 @@ def fit(
             "--moments/--no-moments", help="Keep the moments in the file; without them it cannot merge or forget."
         ),
     ] = True,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the state of the pass in FILE every minute; the same command then goes on after a kill or an "
+            "interrupt. Removed at the end.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read the first rows only, and say what a fit would cost.")
     ] = False,
@@ -128,7 +139,12 @@ def fit(
         return
     from cumulant.model import fit as fit_table
 
-    model = fit_table(opened, target=target, prior=_prior(prior), **measuring)
+    if checkpoint is not None and checkpoint.exists():
+        terminal.note(f"going on from the state in {checkpoint}")
+    try:
+        model = fit_table(opened, target=target, prior=_prior(prior), checkpoint=checkpoint, **measuring)
+    except KeyboardInterrupt as stop:
+        raise terminal.InterruptionError(str(stop)) from stop
     model.save(out, moments=moments)
     _show(model, opened.name, out, json=json)
 
@@ -157,7 +173,7 @@ def _lifts(texts: list[str] | None) -> dict[str, str | list[str]] | None:
 
 
 def _show(model: Model, table: str, out: Path, *, json: bool) -> None:
-    from cumulant.cli import terminal, views
+    from cumulant.cli import views
     from cumulant.cli.files import size_of
     from cumulant.explain.cost import quantity
 

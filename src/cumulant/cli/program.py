@@ -85,11 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "OPENBLAS_NUM_THREADS" not in os.environ and "OMP_NUM_THREADS" not in os.environ:
         threadpool_limits(1, "blas")
     status: int | None = None
+    left = ""
     try:
         with terminal.notes_on_stderr():
             status = app(args=arguments, prog_name="cumulant", standalone_mode=False)
-    except (typer.Abort, KeyboardInterrupt):
-        status = terminal.INTERRUPTED
+    except (typer.Abort, KeyboardInterrupt, terminal.InterruptionError) as error:
+        status, left = terminal.INTERRUPTED, str(error)
     except (CumulantError, OSError, MemoryError) as error:
         if _wants_traceback(sys.argv[1:] if arguments is None else arguments):
             raise
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _misused(error)
     if status == terminal.INTERRUPTED:
-        terminal.tell("interrupted", "nothing was written", "bold yellow")
+        terminal.tell("interrupted", left or "nothing was written", "bold yellow")
     return status or 0
 
 

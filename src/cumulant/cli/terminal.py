@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INTERRUPTED",
     "PIPE_CLOSED",
+    "InterruptionError",
     "as_json",
     "in_options",
     "is_terminal",
@@ -38,6 +39,10 @@ PIPE_CLOSED = 141
 # Nothing is folded or cut in a pipe, where no window limits a line.
 UNLIMITED = 100_000
 PIECE = 1 << 15
+
+
+class InterruptionError(Exception):
+    """The user stopped a command; the text says what became of its work, if anything did."""
 
 
 def is_terminal() -> bool:

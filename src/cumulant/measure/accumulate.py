@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.lift import Schema
+    from cumulant.measure.checkpoint import Checkpoint
 
     Array = NDArray[np.float64]
 
@@ -54,8 +55,8 @@ class Block:
         The lifts to read them with.
     rows
         An Arrow record batch, or the fields themselves as `Columns`.
-    first
-        Place of the first row in the table, for messages.
+    first, end
+        Place in the table of the first row and of the row after the last, whichever of them are left out.
     numbers
         Row number of the first row, or of each (n,).
     weights
@@ -67,6 +68,7 @@ class Block:
     first: int
     numbers: int | NDArray[np.int64]
     weights: Array | None
+    end: int
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -137,6 +139,17 @@ class Accumulator:
         self._settle()
         return self._m
 
+    def state(self) -> tuple[Moments, list[NDArray[Any]]]:
+        """All that was added: moments, and beside them arrays as they lie in memory."""
+        return self._m, [self._weight, *(() if self._plain is None else self._plain.state())]
+
+    def resume(self, m: Moments, arrays: Sequence[NDArray[Any]]) -> None:
+        """Go on, to the last bit, from the state of an accumulator that began alike."""
+        self._m = m
+        self._plain = self._new_sums(m)
+        for here, saved in zip(self.state()[1], arrays, strict=True):
+            here[...] = saved
+
     def _count(self, block: Block, done: int) -> None:
         # Without weights the sums hold the counts already.
         if block.weights is not None and done:
@@ -171,26 +184,35 @@ class Accumulator:
         self._m = _added(self._m, x, absent, numbers, weights)
 
 
-def accumulate(blocks: Iterable[Block], start: Moments, missing: str, threads: int) -> Moments:
+def accumulate(
+    blocks: Iterable[Block], start: Moments, missing: str, threads: int, checkpoint: Checkpoint | None = None
+) -> Moments:
     """Sum blocks on some threads, each with its own accumulator; wide tables with one that all threads share.
 
     Blocks are dealt in turn and the shares added in order, so the result depends on the chunking and the number of
     threads alone, to the last bit.
     """
-    if threads == 1 or len(start.shift) >= kernels.WIDE:
-        alone = Accumulator(start, missing, threads)
-        for block in blocks:
-            alone.add(block)
-        return alone.moments()
-    shares = [Accumulator(start, missing) for _ in range(threads)]
+    alone = threads == 1 or len(start.shift) >= kernels.WIDE
+    shares = [Accumulator(start, missing, threads if alone else 1) for _ in range(1 if alone else threads)]
+    dealt = 0 if checkpoint is None else checkpoint.resume(shares)
+    if alone:
+        for i, block in enumerate(blocks, dealt):
+            shares[0].add(block)
+            if checkpoint is not None and checkpoint.due():
+                checkpoint.keep(shares, i + 1, block)
+        return shares[0].moments()
     pools = [ThreadPoolExecutor(1, "cumulant") for _ in shares]
     waiting: list[Future[None]] = []
     try:
-        for i, block in enumerate(blocks):
+        for i, block in enumerate(blocks, dealt):
             # A few blocks ahead keep every thread busy; more would only hold memory.
             if len(waiting) >= 2 * threads:
                 waiting.pop(0).result()
             waiting.append(pools[i % threads].submit(shares[i % threads].add, block))
+            if checkpoint is not None and checkpoint.due():
+                while waiting:
+                    waiting.pop(0).result()
+                checkpoint.keep(shares, i + 1, block)
         for future in waiting:
             future.result()
     finally:

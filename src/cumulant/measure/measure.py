@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from cumulant.errors import CumulantWarning, DataError, OptionError, ResourceErr
 from cumulant.lift import Boolean, Categorical, Numeric, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
 from cumulant.measure.accumulate import Block, Columns, accumulate
+from cumulant.measure.checkpoint import Checkpoint, fingerprint
 from cumulant.measure.conditioning import needs_compensation
 from cumulant.measure.moments import WEIGHT_KINDS, Moments
 from cumulant.measure.threads import cores, one_blas_thread
@@ -50,6 +52,7 @@ def measure(
     like: Moments | None = None,
     delimiter: str | None = None,
     progress: bool | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Moments:
     """Measure the moments of a table in one pass over its rows.
 
@@ -88,6 +91,10 @@ def measure(
         Field separator of a CSV file; found out when not given.
     progress
         Show a progress bar; default: when it takes over a second and stderr is a terminal.
+    checkpoint
+        A file to keep the state in, every minute and at an interrupt; removed at the end. Where it is there already,
+        the pass goes on from it, with the same result to the last bit. The table must give the same rows in the same
+        order.
 
     Returns
     -------
@@ -97,6 +104,8 @@ def measure(
     ------
     SourceError, DataError, ColumnError, OptionError
         The table cannot be read, a cell cannot be measured, or an option is wrong; each names which.
+    FileFormatError, IncompatibleError
+        The checkpoint is none, or that of another measurement.
     ResourceError
         The sums would not fit in memory.
 
@@ -117,42 +126,62 @@ def measure(
     side = _Side.of(table, weights, rows)
     batches = _blocks(table.open())
     pilot = _take(batches, PILOT_ROWS)
-    names = [name for name in table.schema.names if name not in side.columns]
-    fields = table.schema.empty_table().select(names).schema
-    if like is None:
-        head = [batch.select(names) for batch in _first_rows(pilot, PILOT_ROWS)]
+    kept = None
+    if checkpoint is not None:
+        decided = {"folds": folds, "weight_kind": weight_kind, "missing": missing, "levels": levels}
+        given = {"lifts": lifts, "precision": precision, "weights": side.weights, "rows": side.rows, "like": like}
+        kept = Checkpoint(checkpoint, fingerprint(table, pilot, {**decided, **given}))
+    weighting = "none" if weights is None else weight_kind
+    saved = None if kept is None else kept.saved
+    if saved is not None:
+        start = saved.start
+    elif like is not None:
+        start = _begin_like(like, _fields(table, side), None if weights is None else weight_kind)
+    else:
+        fields = _fields(table, side)
+        head = [batch.select(fields.names) for batch in _first_rows(pilot, PILOT_ROWS)]
         schema = Schema.fit(fields, head, lifts=lifts, limit=levels)
         refuse_if_too_large(len(schema.fields), folds)
         with one_blas_thread(len(schema.fields)):
-            start = _begin(schema, head, folds, "none" if weights is None else weight_kind, precision)
+            start = _begin(schema, head, folds, weighting, precision)
+    parts = track(table, _parts(table, start.schema, chain(pilot, batches)), enabled=progress)
+    if saved is None:
+        cells = (table.rows or PARALLEL_CELLS) * len(start.schema.fields)
+        threads = cores() if cells >= PARALLEL_CELLS else 1
     else:
-        start = _begin_like(like, fields, None if weights is None else weight_kind)
-    plain = all(isinstance(lift, Numeric) for lift in start.schema.lifts)
-    if (
-        table.arrays is not None
-        and plain
-        and table.rows is not None
-        and list(start.schema.columns) == table.schema.names
-    ):
-        step = max(256, 2 * BLOCK_BYTES // (8 * max(1, len(table.arrays))))
-        spans = (slice(i, i + step) for i in range(0, table.rows, step))
-        parts: Iterator[Any] = (Columns([a[span] for a in table.arrays]) for span in spans)
-    else:
-        parts = chain(pilot, batches)
-    cells = (table.rows or PARALLEL_CELLS) * len(start.schema.fields)
-    threads = cores() if cells >= PARALLEL_CELLS else 1
-    blocks = _numbered(track(table, parts, enabled=progress), start.schema, levels, side)
-    return accumulate(blocks, start, missing, threads)
+        threads = saved.threads
+    if kept is None:
+        return accumulate(_numbered(parts, start.schema, levels, side), start, missing, threads)
+    schema = start.schema if saved is None else saved.schema
+    with kept.begun(start, threads):
+        blocks = _numbered(kept.rest(parts), schema, levels, side, kept.rows)
+        return accumulate(blocks, start, missing, threads, kept)
 
 
-def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: _Side) -> Iterator[Block]:
+def _fields(table: Table, side: _Side) -> pa.Schema:
+    """The columns of a table that are measured."""
+    names = [name for name in table.schema.names if name not in side.columns]
+    return table.schema.empty_table().select(names).schema
+
+
+def _parts(table: Table, schema: Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
+    """The rows in parts of bounded size: columns as they lie in memory where that can be, else record batches."""
+    plain = all(isinstance(lift, Numeric) for lift in schema.lifts)
+    if table.arrays is None or not plain or table.rows is None or list(schema.columns) != table.schema.names:
+        return batches
+    arrays = table.arrays
+    step = max(256, 2 * BLOCK_BYTES // (8 * max(1, len(arrays))))
+    return (Columns([a[i : i + step] for a in arrays]) for i in range(0, table.rows, step))
+
+
+def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: _Side, first: int = 0) -> Iterator[Block]:
     """Blocks with their row numbers and weights, and levels seen for the first time added to the schema."""
-    first = 0
     for part in parts:
         if not isinstance(part, Columns):
             schema = schema.grow(part, levels)
-        yield Block(schema, part, first, side.rows_of(part, first), side.weights_of(part, first)).weighty()
-        first += part.num_rows
+        end = first + part.num_rows
+        yield Block(schema, part, first, side.rows_of(part, first), side.weights_of(part, first), end).weighty()
+        first = end
 
 
 def lifted(data: Any, schema: Schema, *, delimiter: str | None = None) -> Iterator[NDArray[np.float64]]:

@@ -61,6 +61,8 @@ def load(path: str | Path) -> Model | Moments:
             return _model(arrays, meta)
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} is incomplete ({error}); fit the model again or restore a copy") from error
+    if kind == "checkpoint":
+        raise FileFormatError(f"{path} is the state of a measurement under way; finish it: measure(…, checkpoint=…)")
     raise FileFormatError(f"{path} holds '{kind}', which this version does not know; upgrade cumulant")
 
 
