@@ -15,9 +15,10 @@ from cumulant.errors import IncompatibleError, SourceError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cumulant.measure import Moments
     from cumulant.model import Model
 
-__all__ = ["check_writable", "deliver", "ending_of", "load_model", "make_folder", "size_of"]
+__all__ = ["check_writable", "deliver", "ending_of", "load_model", "load_one", "make_folder", "size_of"]
 
 ENDINGS = (".csv", ".tsv", ".parquet", ".json")
 
@@ -25,14 +26,27 @@ ENDINGS = (".csv", ".tsv", ".parquet", ".json")
 def load_model(path: Path) -> Model:
     """The model in a file; moments alone are refused."""
     from cumulant.measure import Moments
-    from cumulant.model import load
 
-    model = load(path)
+    model = load_one(path)
     if isinstance(model, Moments):
         raise IncompatibleError(
             f"{path} holds moments, not a model; solve them first: cumulant.solve(cumulant.load({str(path)!r}))"
         )
     return model
+
+
+def load_one(path: Path) -> Model | Moments:
+    """The model or the moments in a file; those of many groups are refused."""
+    from cumulant.measure import Moments
+    from cumulant.model import Model, load
+
+    found = load(path)
+    if not isinstance(found, (Model, Moments)):
+        raise IncompatibleError(
+            f"{path} holds {len(found):,} groups, this command takes one; save one in Python: "
+            f"cumulant.load({str(path)!r})[…].save(…)"
+        )
+    return found
 
 
 def check_writable(path: Path | None) -> None:

@@ -50,13 +50,12 @@ def forget(
     --weights.
     """
     from cumulant.cli import terminal, views
-    from cumulant.cli.files import check_writable, size_of
+    from cumulant.cli.files import check_writable, load_one, size_of
     from cumulant.errors import IncompatibleError
     from cumulant.measure import Moments, measure
-    from cumulant.model import load
 
     check_writable(out)
-    thing = load(model)
+    thing = load_one(model)
     opened = o.read_table(table, delimiter=delimiter, encoding=encoding, nulls=null, types=type_)
     m = thing if isinstance(thing, Moments) else thing.moments
     settings: dict[str, Any] = {"rows": o.row_numbers(rows), "missing": missing.value, "weights": weights}

@@ -36,10 +36,10 @@ def inspect(
 ) -> None:
     """Show what a model holds, and the regression of a column."""
     from cumulant.cli import terminal, views
-    from cumulant.cli.files import size_of
-    from cumulant.model import Model, load
+    from cumulant.cli.files import load_one, size_of
+    from cumulant.model import Model
 
-    thing = load(file)
+    thing = load_one(file)
     summary = None
     if isinstance(thing, Model) and (target or views.has_number(thing, thing.target)):
         summary = thing.summary(target, level=level, errors=errors.value)

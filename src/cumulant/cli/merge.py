@@ -30,15 +30,14 @@ def merge(
     Exact, and no table is read again: moments are sums over rows.
     """
     from cumulant.cli import terminal, views
-    from cumulant.cli.files import check_writable, size_of
+    from cumulant.cli.files import check_writable, load_one, size_of
     from cumulant.errors import IncompatibleError
     from cumulant.measure import Moments
-    from cumulant.model import load
 
     if len(files) < 2:
         raise typer.BadParameter("merging takes at least two files")
     check_writable(out)
-    things: list[Any] = [load(path) for path in files]
+    things: list[Any] = [load_one(path) for path in files]
     kinds = [isinstance(thing, Moments) for thing in things]
     if any(kinds) and not all(kinds):
         raise IncompatibleError(

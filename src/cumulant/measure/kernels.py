@@ -155,6 +155,55 @@ class RowSums:
         return n
 
 
+def add_to_groups(columns: Sequence[Array], shift: Array, group: NDArray[np.int64], sums: Array) -> int:
+    """Add z zᵀ with z = (1, x − shift) of each row to the sums of its group, until a row is not finite.
+
+    Parameters
+    ----------
+    columns
+        The p columns (n,), float64 or float32, of any stride.
+    shift
+        Reference point (p,).
+    group
+        Group of each row (n,).
+    sums
+        Upper triangles (groups, q(q + 1)/2), q = p + 1, changed in place.
+
+    Returns
+    -------
+    int
+        Rows added. Fewer than n: the next row holds a NaN or an infinity.
+    """
+    native = library()
+    if native is None:
+        return _add_to_groups_numpy(columns, shift, group, sums)
+    n, address, stride, single = _layout(columns)
+    done: int = native.cumulant_groups(
+        n,
+        len(columns),
+        address.ctypes.data,
+        stride.ctypes.data,
+        single.ctypes.data,
+        np.ascontiguousarray(shift).ctypes.data,
+        np.ascontiguousarray(group).ctypes.data,
+        sums.ctypes.data,
+    )
+    if done < 0:
+        raise MemoryError(f"no memory for a row of {len(columns):,} fields")
+    return done
+
+
+def _add_to_groups_numpy(columns: Sequence[Array], shift: Array, group: NDArray[np.int64], sums: Array) -> int:
+    z = np.vstack([np.ones(len(group)), *(c - s for c, s in zip(columns, shift, strict=True))])
+    finite = np.isfinite(z).all(axis=0)
+    n = len(finite) if finite.all() else int(np.argmin(finite))
+    present, place = np.unique(group[:n], return_inverse=True)
+    i, j = np.triu_indices(len(z))
+    products = [np.bincount(place, z[a, :n] * z[b, :n], len(present)) for a, b in zip(i, j, strict=True)]
+    sums[present] += np.column_stack(products)
+    return n
+
+
 def _layout(
     columns: Sequence[Array],
 ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from cumulant.errors import CumulantWarning, DataError, OptionError, ResourceError
+from cumulant.errors import CumulantWarning, OptionError, ResourceError
 from cumulant.lift import Boolean, Categorical, Numeric, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
 from cumulant.measure.accumulate import Block, Columns, accumulate
+from cumulant.measure.beside import Beside
 from cumulant.measure.checkpoint import Checkpoint, fingerprint
 from cumulant.measure.conditioning import needs_compensation
 from cumulant.measure.moments import WEIGHT_KINDS, Moments
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from cumulant.measure.groups import Groups
+
 __all__ = ["lifted", "measure"]
 
 PILOT_ROWS = 4096
@@ -36,11 +38,12 @@ MISSING = ("integrate", "drop", "error")
 PRECISIONS = ("auto", "double", "compensated")
 
 
+@overload
 def measure(
     data: Any,
     *,
     order: int = 2,
-    folds: int = 10,
+    folds: int | None = None,
     weights: str | Sequence[float] | NDArray[np.float64] | None = None,
     weight_kind: str = "frequency",
     missing: str = "integrate",
@@ -53,7 +56,45 @@ def measure(
     delimiter: str | None = None,
     progress: bool | None = None,
     checkpoint: str | Path | None = None,
-) -> Moments:
+    group_by: None = None,
+) -> Moments: ...
+
+
+@overload
+def measure(
+    data: Any,
+    *,
+    group_by: str,
+    folds: int | None = None,
+    missing: str = "integrate",
+    columns: Sequence[str] | None = None,
+    lifts: Mapping[str, LiftSpec] | None = None,
+    levels: int = 100,
+    rows: int | str | Sequence[int] | NDArray[np.int64] | None = None,
+    delimiter: str | None = None,
+    progress: bool | None = None,
+) -> Groups: ...
+
+
+def measure(
+    data: Any,
+    *,
+    order: int = 2,
+    folds: int | None = None,
+    weights: str | Sequence[float] | NDArray[np.float64] | None = None,
+    weight_kind: str = "frequency",
+    missing: str = "integrate",
+    columns: Sequence[str] | None = None,
+    lifts: Mapping[str, LiftSpec] | None = None,
+    levels: int = 100,
+    precision: str = "auto",
+    rows: int | str | Sequence[int] | NDArray[np.int64] | None = None,
+    like: Moments | None = None,
+    delimiter: str | None = None,
+    progress: bool | None = None,
+    checkpoint: str | Path | None = None,
+    group_by: str | None = None,
+) -> Moments | Groups:
     """Measure the moments of a table in one pass over its rows.
 
     Parameters
@@ -64,7 +105,7 @@ def measure(
     order
         Highest order of the moments; 2 is what the Gaussian theory requires.
     folds
-        Number of sets of sums K; rows are dealt to them by a hash of the row number.
+        Number of sets of sums K; rows are dealt to them by a hash of the row number. Default: 10, and 1 for groups.
     weights
         A column of the table (which then is no field), or one weight per row.
     weight_kind
@@ -95,10 +136,14 @@ def measure(
         A file to keep the state in, every minute and at an interrupt; removed at the end. Where it is there already,
         the pass goes on from it, with the same result to the last bit. The table must give the same rows in the same
         order.
+    group_by
+        A column whose values part the rows into groups: moments of each, in the same pass. For rows without gaps and
+        without weights, in double precision.
 
     Returns
     -------
-    Moments
+    Moments, or Groups
+        With ``group_by``, a mapping from each of its values to the moments of its rows.
 
     Raises
     ------
@@ -119,11 +164,30 @@ def measure(
     array([[1.66666667, 3.33333333],
            [3.33333333, 6.66666667]])
     """
+    folds = (10 if group_by is None else 1) if folds is None else folds
     _check(order, folds, weight_kind, missing, precision)
+    if group_by is not None:
+        from cumulant.measure.groups import measure_groups
+
+        unfit = {"weights": weights, "like": like, "checkpoint": checkpoint}
+        return measure_groups(
+            data,
+            group_by,
+            unfit={name: value is not None for name, value in unfit.items()}
+            | {"precision": precision == "compensated"},
+            folds=folds,
+            missing=missing,
+            columns=columns,
+            lifts=lifts,
+            levels=levels,
+            rows=rows,
+            delimiter=delimiter,
+            progress=progress,
+        )
     beside = [name for name in (weights, rows) if isinstance(name, str)]
     wanted = None if columns is None else [*columns, *(name for name in beside if name not in columns)]
     table = open_table(data, columns=wanted, delimiter=delimiter)
-    side = _Side.of(table, weights, rows)
+    side = Beside.of(table, weights, rows)
     batches = _blocks(table.open())
     pilot = _take(batches, PILOT_ROWS)
     kept = None
@@ -158,7 +222,7 @@ def measure(
         return accumulate(blocks, start, missing, threads, kept)
 
 
-def _fields(table: Table, side: _Side) -> pa.Schema:
+def _fields(table: Table, side: Beside) -> pa.Schema:
     """The columns of a table that are measured."""
     names = [name for name in table.schema.names if name not in side.columns]
     return table.schema.empty_table().select(names).schema
@@ -174,7 +238,7 @@ def _parts(table: Table, schema: Schema, batches: Iterator[pa.RecordBatch]) -> I
     return (Columns([a[i : i + step] for a in arrays]) for i in range(0, table.rows, step))
 
 
-def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: _Side, first: int = 0) -> Iterator[Block]:
+def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: Beside, first: int = 0) -> Iterator[Block]:
     """Blocks with their row numbers and weights, and levels seen for the first time added to the schema."""
     for part in parts:
         if not isinstance(part, Columns):
@@ -196,56 +260,6 @@ def lifted(data: Any, schema: Schema, *, delimiter: str | None = None) -> Iterat
         return
     for batch in _blocks(table.open()):
         yield schema.forward(batch)[:, schema.independent]
-
-
-@dataclass
-class _Side:
-    """What comes beside the fields: weights and row numbers."""
-
-    weights: str | NDArray[np.float64] | None
-    rows: str | NDArray[np.int64] | int
-
-    @staticmethod
-    def of(table: Table, weights: Any, rows: Any) -> _Side:
-        for name in (weights, rows):
-            if isinstance(name, str) and name not in table.schema.names:
-                raise unknown_column(name, table.schema.names)
-        if weights is not None and not isinstance(weights, str):
-            weights = np.asarray(weights, dtype=np.float64)
-        if rows is None:
-            rows = 0 if table.row_numbers is None else table.row_numbers
-        if not isinstance(rows, (str, int)):
-            rows = np.asarray(rows, dtype=np.int64)
-        for what, value in (("weights", weights), ("rows", rows)):
-            if isinstance(value, np.ndarray) and table.rows is not None and value.shape != (table.rows,):
-                raise OptionError(
-                    f"{what}= has shape {value.shape}, the table has {table.rows:,} rows; give one value a row"
-                )
-        return _Side(weights, rows)
-
-    @property
-    def columns(self) -> set[str]:
-        return {name for name in (self.weights, self.rows) if isinstance(name, str)}
-
-    def weights_of(self, batch: Any, start: int) -> NDArray[np.float64] | None:
-        if self.weights is None:
-            return None
-        if isinstance(self.weights, str):
-            values = _plain_column(batch, self.weights)
-        else:
-            values = _slice(self.weights, start, batch, "weights")
-        bad = ~(np.isfinite(values) & (values >= 0))
-        if bad.any():
-            at = int(np.flatnonzero(bad)[0])
-            raise DataError(f"the weight in row {start + at} is {values[at]}; weights must be finite and not negative")
-        return values
-
-    def rows_of(self, batch: Any, start: int) -> int | NDArray[np.int64]:
-        if isinstance(self.rows, int):
-            return self.rows + start
-        if isinstance(self.rows, str):
-            return _plain_column(batch, self.rows).astype(np.int64)
-        return _slice(self.rows, start, batch, "rows")
 
 
 def _begin(schema: Schema, pilot: list[pa.RecordBatch], folds: int, weighting: str, precision: str) -> Moments:
@@ -296,13 +310,18 @@ def _reference(schema: Schema, x: NDArray[np.float64], exact: bool) -> NDArray[n
 
 def refuse_if_too_large(fields: int, folds: int) -> None:
     """Raise a ResourceError with the figure when the sums would not fit in memory."""
+    refuse_if_beyond_memory((fields + 1) ** 2 * (folds + 2), f"{fields:,} fields in {folds} folds")
+
+
+def refuse_if_beyond_memory(numbers: int, what: str) -> None:
+    """Raise a ResourceError when so many numbers leave this machine no room for anything else."""
     import os
 
-    need = 8 * (fields + 1) ** 2 * (folds + 2)
+    need = 8 * numbers
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if need > 0.8 * have:
         raise ResourceError(
-            f"{fields:,} fields in {folds} folds need {need / 2**30:,.1f} GiB for their second moments, this machine "
+            f"{what} need {need / 2**30:,.1f} GiB for their second moments, this machine "
             f"has {have / 2**30:,.1f}; select columns=, lower levels=, or use fewer folds="
         )
 
@@ -345,17 +364,3 @@ def _first_rows(batches: list[pa.RecordBatch], rows: int) -> list[pa.RecordBatch
         head.append(batch.slice(0, left))
         left -= len(head[-1])
     return [batch for batch in head if batch.num_rows]
-
-
-def _plain_column(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:
-    from cumulant.lift import Numeric
-
-    out = np.empty((batch.num_rows, 1))
-    Numeric(name).forward(batch.column(name), out)
-    return out[:, 0]
-
-
-def _slice(values: NDArray[Any], start: int, batch: Any, what: str) -> NDArray[Any]:
-    if len(values) < start + batch.num_rows:
-        raise OptionError(f"{what}= has {len(values):,} values, the table has more rows; give one value a row")
-    return values[start : start + batch.num_rows]

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cumulant.measure.groups import Groups
+    from cumulant.model.groups import Models
+
 __all__ = ["load", "save"]
 
 COUNTS = ("count", "degrees", "mass", "fixed", "leverage")
@@ -43,8 +46,8 @@ def save(model: Model, path: str | Path, *, moments: bool) -> None:
     storage.save(path, "model", arrays, meta)
 
 
-def load(path: str | Path) -> Model | Moments:
-    """Read a model or moments that were saved; nothing in the file is executed.
+def load(path: str | Path) -> Model | Moments | Models | Groups:
+    """Read a model or moments, or those of groups, that were saved; nothing in the file is executed.
 
     Raises
     ------
@@ -59,11 +62,21 @@ def load(path: str | Path) -> Model | Moments:
             return Moments.from_state(arrays, meta)
         if kind == "model":
             return _model(arrays, meta)
+        if kind == "groups":
+            return _groups(arrays, meta)
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} is incomplete ({error}); fit the model again or restore a copy") from error
     if kind == "checkpoint":
         raise FileFormatError(f"{path} is the state of a measurement under way; finish it: measure(…, checkpoint=…)")
     raise FileFormatError(f"{path} holds '{kind}', which this version does not know; upgrade cumulant")
+
+
+def _groups(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Groups | Models:
+    from cumulant.measure.groups import Groups
+    from cumulant.model.groups import Models
+
+    groups = Groups.from_state(arrays, meta)
+    return Models(groups, **meta["model"]) if "model" in meta else groups
 
 
 def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from cumulant.errors import CumulantWarning, DataError, OptionError
 from cumulant.measure import measure
@@ -19,8 +19,33 @@ from cumulant.theory import Gaussian
 
 if TYPE_CHECKING:
     from cumulant.measure import Moments
+    from cumulant.model.groups import Models
 
 __all__ = ["fit", "solve"]
+
+
+@overload
+def fit(
+    table: Any,
+    theory: str | Gaussian = "auto",
+    target: str | Sequence[str] | None = None,
+    *,
+    prior: str | float | None = "auto",
+    group_by: None = None,
+    **measure_options: Any,
+) -> Model: ...
+
+
+@overload
+def fit(
+    table: Any,
+    theory: str | Gaussian = "auto",
+    target: str | Sequence[str] | None = None,
+    *,
+    prior: str | float | None = "auto",
+    group_by: str,
+    **measure_options: Any,
+) -> Models: ...
 
 
 def fit(
@@ -29,8 +54,9 @@ def fit(
     target: str | Sequence[str] | None = None,
     *,
     prior: str | float | None = "auto",
+    group_by: str | None = None,
     **measure_options: Any,
-) -> Model:
+) -> Model | Models:
     """Measure a table in one pass and solve for its free energy.
 
     Parameters
@@ -45,12 +71,15 @@ def fit(
     prior
         Mass term (ridge): ``"auto"`` (none where there are plenty of rows, else by the evidence), ``None``,
         ``"evidence"``, ``"folds"``, or the mass.
+    group_by
+        A column whose values part the rows into groups: a model for each, solved when it is asked for.
     **measure_options
         Those of `measure`: ``missing``, ``weights``, ``lifts``, ``folds``, …
 
     Returns
     -------
-    Model
+    Model, or Models
+        With ``group_by``, a mapping from each of its values to the model of its rows.
 
     Examples
     --------
@@ -59,6 +88,14 @@ def fit(
     >>> round(float(model.summary().table.loc["x", "coefficient"]), 3)
     2.02
     """
+    if group_by is not None:
+        from cumulant.model.groups import Models
+
+        _refuse_theory(theory)
+        groups = measure(table, group_by=group_by, **measure_options)
+        if target is not None:
+            groups.schema.independent_of(target)
+        return Models(groups, prior, target)
     wall, cpu = time.perf_counter(), time.process_time()
     m = measure(table, **measure_options)
     if not m.rows.any():
@@ -94,8 +131,7 @@ def solve(
     ColumnError
         There is no column ``target``.
     """
-    if not (theory == "auto" or isinstance(theory, Gaussian)):
-        raise OptionError(f"theory={theory!r}: choose 'auto' or cm.Gaussian()")
+    _refuse_theory(theory)
     fields = None if target is None else m.schema.independent_of(target)
     with one_blas_thread(len(m.columns)):
         s = solve_exact(m, prior, fields)
@@ -104,3 +140,8 @@ def solve(
     gaussian = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
     named = target if target is None or isinstance(target, str) else None
     return Model(m.schema, gaussian, s.prior, s.notes + s.warnings, named, m)
+
+
+def _refuse_theory(theory: str | Gaussian) -> None:
+    if not (theory == "auto" or isinstance(theory, Gaussian)):
+        raise OptionError(f"theory={theory!r}: choose 'auto' or cm.Gaussian()")

@@ -31,6 +31,8 @@ def library() -> ctypes.CDLL | None:
     loaded.cumulant_take.argtypes = [pointer, pointer]
     loaded.cumulant_state.restype = integer
     loaded.cumulant_state.argtypes = [pointer, ctypes.POINTER(pointer), ctypes.POINTER(pointer)]
+    loaded.cumulant_groups.restype = integer
+    loaded.cumulant_groups.argtypes = [integer, integer, *[pointer] * 6]
     loaded.cumulant_close.restype = None
     loaded.cumulant_close.argtypes = [pointer]
     return loaded

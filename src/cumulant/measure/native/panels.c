@@ -243,3 +243,34 @@ void cumulant_take(void *workspace, double *out) {
         memset(w->sums + f * side * side, 0, (size_t)(side * side) * sizeof(double));
     }
 }
+
+/* Adds the products of each row, (1, x - shift), to the sums of its group: upper triangles by rows, groups one after
+ * the other. Stops before a row with a NaN or an infinity; returns the rows added, or -1 when memory is short. */
+int64_t cumulant_groups(int64_t n, int64_t columns, const char *const *column, const int64_t *stride,
+                        const uint8_t *single, const double *shift, const int64_t *group, double *sums) {
+    enum { AHEAD = 8, LINE = 8 };
+    int64_t q = columns + 1, size = q * (q + 1) / 2, r = 0;
+    double *z = malloc((size_t)q * sizeof *z);
+    if (!z) return -1;
+    z[0] = 1;
+    for (; r < n; r++) {
+        /* Groups come in any order: the next ones are fetched while this one is summed. */
+        if (r + AHEAD < n)
+            for (int64_t i = 0; i < size; i += LINE) __builtin_prefetch(sums + group[r + AHEAD] * size + i, 1);
+        double residue = 0;
+        for (int64_t j = 0; j < columns; j++) {
+            const char *from = column[j] + r * stride[j];
+            double x = single[j] ? *(const float *)from : *(const double *)from;
+            residue += x - x;
+            z[j + 1] = x - shift[j];
+        }
+        if (residue != 0.0) break;
+        double *to = sums + group[r] * size;
+        for (int64_t i = 0; i < q; i++) {
+            double factor = z[i];
+            for (int64_t j = i; j < q; j++) *to++ += factor * z[j];
+        }
+    }
+    free(z);
+    return r;
+}
