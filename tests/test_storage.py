@@ -134,3 +134,19 @@ def test_the_header_is_plain_json(saved):
     header = json.loads(content[8 : 8 + size])["__metadata__"]
     assert header["format"] == "cumulant"
     assert json.loads(header["meta"])["theory"] == "gaussian"
+
+
+def test_bytes_sent_between_processes_arrive_or_are_refused():
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "n": np.array([2**62], dtype=np.int64)}
+    meta = {"name": 'Ørsted "', "levels": [], "gap": None}
+    content = storage.encode("moments", arrays, meta)
+    kind, got, about = storage.decode(content)
+    assert (kind, about) == ("moments", meta)
+    assert got.keys() == arrays.keys()
+    assert all(np.array_equal(got[name], arrays[name]) for name in arrays)
+    assert storage.decode(storage.encode("error", {}, {})) == ("error", {}, {})
+    changed = bytearray(content)
+    changed[-1] ^= 1
+    for broken in (b"", content[:7], content[:-1], bytes(changed)):
+        with pytest.raises(FileFormatError, match="another process"):
+            storage.decode(broken)

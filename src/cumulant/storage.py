@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "VERSION", "packed", "read", "save", "unpacked", "write_atomically"]
+__all__ = ["FORMAT", "VERSION", "decode", "encode", "packed", "read", "save", "unpacked", "write_atomically"]
 
 FORMAT = "cumulant"
 VERSION = 1
@@ -37,6 +37,11 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, NDArray[Any]], meta: 
     SourceError
         The file cannot be written; what stood there before is untouched.
     """
+    write_atomically(path, encode(kind, arrays, meta))
+
+
+def encode(kind: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> bytes:
+    """The bytes of a file of ``kind``."""
     from safetensors.numpy import save as to_bytes
 
     plain = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
@@ -47,7 +52,32 @@ def save(path: str | Path, kind: str, arrays: Mapping[str, NDArray[Any]], meta: 
         "digest": _digest(kind, plain, meta),
         "meta": json.dumps(meta, allow_nan=True, sort_keys=True),
     }
-    write_atomically(path, to_bytes(plain, metadata=header))
+    return to_bytes(plain, metadata=header)
+
+
+def decode(content: bytes) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]]:
+    """Kind, arrays and plain data of what `encode` made, as one process of this version sends it to another.
+
+    Raises
+    ------
+    FileFormatError
+        The bytes were cut short or altered on the way.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        meta = json.loads(header["meta"])
+        intact = _digest(header["kind"], arrays, meta) == header["digest"]
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise FileFormatError(
+            f"what another process sent is no message of cumulant ({error}); send it again"
+        ) from error
+    if not intact:
+        raise FileFormatError("what another process sent does not match its digest; send it again")
+    return header["kind"], arrays, meta
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -36,6 +37,8 @@ BLOCK_BYTES = 16 << 20
 PARALLEL_CELLS = 500_000
 MISSING = ("integrate", "drop", "error")
 PRECISIONS = ("auto", "double", "compensated")
+# Tables that an engine holds in partitions on many machines: the package they come from, and who measures them.
+ENGINES = {"dask": ("cumulant.measure.dask", "measure_dask"), "pyspark": ("cumulant.measure.spark", "measure_spark")}
 
 
 @overload
@@ -101,7 +104,8 @@ def measure(
     ----------
     data
         A path (CSV, TSV, Parquet file, glob or directory, Arrow IPC), an SQL query or ``duckdb:///`` address, a
-        pandas or polars frame, an Arrow table or stream, a numpy array, a dict of columns.
+        pandas or polars frame, an Arrow table or stream, a numpy array, a dict of columns; or a table in partitions
+        on many machines: a Dask dataframe or array, a Spark dataframe.
     order
         Highest order of the moments; 2 is what the Gaussian theory requires.
     folds
@@ -166,6 +170,28 @@ def measure(
     """
     folds = (10 if group_by is None else 1) if folds is None else folds
     _check(order, folds, weight_kind, missing, precision)
+    engine = ENGINES.get(type(data).__module__.partition(".")[0])
+    if engine is not None:
+        if checkpoint is not None:
+            raise OptionError("checkpoint= is for one machine; on a cluster, the engine repeats what was lost")
+        if group_by is not None:
+            raise OptionError("group_by= is for one machine; select the rows of a group and measure those")
+        from cumulant.measure.cluster import Options
+
+        options = Options.of(
+            f"{engine[1].removeprefix('measure_').title()} {type(data).__name__}",
+            folds=folds,
+            weights=weights,
+            weight_kind=weight_kind,
+            missing=missing,
+            columns=columns,
+            lifts=lifts,
+            levels=levels,
+            precision=precision,
+            rows=rows,
+            delimiter=delimiter,
+        )
+        return getattr(import_module(engine[0]), engine[1])(data, options, like)
     if group_by is not None:
         from cumulant.measure.groups import measure_groups
 
