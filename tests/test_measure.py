@@ -197,6 +197,17 @@ def test_threads_change_nothing_but_the_last_digits():
     np.testing.assert_allclose(one.sums[0].sum(axis=0)[np.ix_([0, 2, 10], [0, 2, 10])], whole.T @ whole, rtol=1e-11)
 
 
+def test_squares_that_overflow_are_named():
+    table = {"small": [1.0, 2.0, 3.0], "huge": [1e160, -1e160, 3e160]}
+    with pytest.raises(DataError, match=r"column 'huge' holds numbers so large that their squares overflow"):
+        cm.measure(table, precision="double")
+
+
+def test_tiny_numbers_keep_their_digits():
+    x = np.random.default_rng(8).normal(size=(300, 3)) * 1e-150
+    np.testing.assert_allclose(cm.measure(x).correlation, np.corrcoef((x * 1e150).T), rtol=1e-9, atol=1e-12)
+
+
 def test_the_table_is_left_as_it_was():
     x = np.random.default_rng(3).normal(size=(50, 3))
     before = x.copy()

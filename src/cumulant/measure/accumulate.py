@@ -137,6 +137,7 @@ class Accumulator:
     def moments(self) -> Moments:
         """The moments of all rows added."""
         self._settle()
+        _refuse_overflow(self._m)
         return self._m
 
     def state(self) -> tuple[Moments, list[NDArray[Any]]]:
@@ -293,6 +294,16 @@ def _refuse_infinite(x: Array, block: Block) -> None:
         raise DataError(
             f"column '{block.schema.columns[block.schema.column_of_field[field]]}' holds {x[row, field]} in row "
             f"{block.first + row}; replace it by a number, or by a missing cell to have it integrated out"
+        )
+
+
+def _refuse_overflow(m: Moments) -> None:
+    squares = np.einsum("kii->i", m.sums[0])[1 + len(m.presence) :]
+    if not np.isfinite(squares).all():
+        field = int(np.flatnonzero(~np.isfinite(squares))[0])
+        raise DataError(
+            f"column '{m.schema.columns[m.schema.column_of_field[field]]}' holds numbers so large that their squares "
+            "overflow (beyond some 1e154); divide the column by a power of ten"
         )
 
 
