@@ -33,6 +33,8 @@ __all__ = ["lifted", "measure"]
 
 PILOT_ROWS = 4096
 BLOCK_BYTES = 16 << 20
+# Blocks that rows in memory are dealt out in, at least: fewer would not come out even on a few threads.
+SHARES = 16
 # Fewer cells are summed before a second thread has started.
 PARALLEL_CELLS = 500_000
 MISSING = ("integrate", "drop", "error")
@@ -260,7 +262,7 @@ def _parts(table: Table, schema: Schema, batches: Iterator[pa.RecordBatch]) -> I
     if table.arrays is None or not plain or table.rows is None or list(schema.columns) != table.schema.names:
         return batches
     arrays = table.arrays
-    step = max(256, 2 * BLOCK_BYTES // (8 * max(1, len(arrays))))
+    step = max(256, min(2 * BLOCK_BYTES // (8 * max(1, len(arrays))), -(-table.rows // SHARES)))
     return (Columns([a[i : i + step] for a in arrays]) for i in range(0, table.rows, step))
 
 
