@@ -207,7 +207,7 @@ def _prior(prior: str | float | None, rows: int | None, fields: int, gaps: int) 
         words = {"None": "none", "evidence": "by the evidence ln Z", "folds": "by held-out folds"}
         return words.get(str(prior), f"mass {prior}") + ", as asked"
     enough = ROWS_PER_FIELD * fields
-    unless = "; a mass where missing cells leave strong correlations unsure" if gaps else ""
+    unless = "; by the evidence where gaps leave the correlations contradicting each other" if gaps else ""
     if rows is None:
         return f"none from {enough:,} rows on, else by the evidence ln Z{unless}"
     if rows >= enough:
