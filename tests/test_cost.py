@@ -53,8 +53,6 @@ def test_what_was_not_measured_is_none():
     plain = Cost(passes=1.0).to_dict()
     assert plain["wall_seconds"] is None
     assert plain["passes"] == 1.0
-    assert not Cost().was_run
-    assert Cost(wall_seconds=0.1).was_run
 
 
 def test_meter_sees_memory_that_is_gone_at_the_end():

@@ -258,7 +258,6 @@ def test_fit_ledger_foretells_the_descent_that_would_happen():
     forecast = made.rows[1].cost
     assert forecast.passes == 1 + run.steps
     assert forecast.flops == 6 * 400 * 2 + run.flops
-    assert not forecast.was_run
     assert (made.n, made.p, made.target) == (400, 2, "price")
 
 

@@ -96,11 +96,6 @@ class Cost:
             joules=self.joules + other.joules,
         )
 
-    @property
-    def was_run(self) -> bool:
-        """Whether the seconds were measured, rather than the flops written down by formula."""
-        return not math.isnan(self.wall_seconds)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON; what was not measured is None."""
         return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}

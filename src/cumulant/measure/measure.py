@@ -338,7 +338,8 @@ def _reference(schema: Schema, x: NDArray[np.float64], exact: bool) -> NDArray[n
 
 def refuse_if_too_large(fields: int, folds: int) -> None:
     """Raise a ResourceError with the figure when the sums would not fit in memory."""
-    refuse_if_beyond_memory((fields + 1) ** 2 * (folds + 2), f"{fields:,} fields in {folds} folds")
+    # The sums under way, the copy that is taken of them, and the moments made of it.
+    refuse_if_beyond_memory((fields + 1) ** 2 * 3 * folds, f"{fields:,} fields in {folds} folds")
 
 
 def refuse_if_beyond_memory(numbers: int, what: str) -> None:
