@@ -1,6 +1,6 @@
 """Columns → numbers, invertibly."""
 
-from cumulant.lift.columns import OTHER, Boolean, Categorical, Cyclic, Lift, Numeric, Temporal
+from cumulant.lift.columns import NARROW, OTHER, Boolean, Categorical, Cyclic, Lift, Numeric, Temporal
 from cumulant.lift.schema import Schema
 
-__all__ = ["OTHER", "Boolean", "Categorical", "Cyclic", "Lift", "Numeric", "Schema", "Temporal"]
+__all__ = ["NARROW", "OTHER", "Boolean", "Categorical", "Cyclic", "Lift", "Numeric", "Schema", "Temporal"]

@@ -7,8 +7,8 @@ of its column. Lifts are plain declarations: they hold no data beyond what is ne
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,9 +19,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-__all__ = ["OTHER", "Boolean", "Categorical", "Cyclic", "Lift", "Numeric", "Temporal", "as_text", "from_dict"]
+__all__ = [
+    "NARROW",
+    "OTHER",
+    "Boolean",
+    "Categorical",
+    "Cyclic",
+    "Lift",
+    "Numeric",
+    "Temporal",
+    "as_text",
+    "from_dict",
+]
 
 OTHER = "(other)"
+# Most levels of a category that has a field for each; with more it is wide.
+NARROW = 100
 DAY = 86_400.0
 CYCLES = {"day": 1.0, "week": 7.0, "year": 365.2425}
 
@@ -89,6 +102,9 @@ class Boolean:
 class Categorical:
     """A category as one 0/1 field per level; the first level is the reference of contrasts.
 
+    A *wide* category has the same indicators, but they are never written out: its cells stay numbers of levels, and
+    its sums are kept by level (`cumulant.measure.levels`). It has no field among the others.
+
     Parameters
     ----------
     name
@@ -99,12 +115,15 @@ class Categorical:
         Whether rare levels are gathered in ``(other)``.
     arrow
         Arrow type of the cells, to give them back as they came.
+    wide
+        Whether the category is kept by level; so is any with more than ``NARROW`` levels.
     """
 
     name: str
     levels: tuple[str, ...]
     remainder: bool = False
     arrow: str = "string"
+    wide: bool = False
     kind: ClassVar[str] = "categorical"
 
     @property
@@ -114,47 +133,80 @@ class Categorical:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """One field per level, ``column=level``."""
+        """One field per level, ``column=level``; none where the category is wide."""
+        return () if self.wide else self.indicators
+
+    @property
+    def indicators(self) -> tuple[str, ...]:
+        """Names of the indicators, ``column=level``."""
         return tuple(f"{self.name}={level}" for level in self.all_levels)
+
+    def with_levels(self, levels: Iterable[str], *, remainder: bool) -> Categorical:
+        """The category with these levels, wide where there are many."""
+        ordered = tuple(sorted(levels))
+        wide = self.wide or len(ordered) > NARROW
+        return replace(self, levels=ordered, remainder=remainder, wide=wide)
+
+    def places_in(self, other: Categorical) -> NDArray[np.int64]:
+        """For each level its place among those of ``other``; that of the remainder, or -1, where it is none."""
+        index = {level: i for i, level in enumerate(other.all_levels)}
+        rest = len(other.levels) if other.remainder else -1
+        return np.array([index.get(level, rest) for level in self.all_levels], dtype=np.int64)
 
     def codes(self, cells: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Index of each cell among ``levels`` (-1: none of them) and whether the cell is missing."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        text = as_text(cells)
-        index = pc.index_in(text, value_set=pa.array(self.levels, type=pa.string()), skip_nulls=True)
-        missing = np.asarray(pc.is_null(text).to_numpy(zero_copy_only=False))
+        levels = pa.array(self.levels, type=pa.string())
+        if pa.types.is_dictionary(cells.type):
+            # Text is compared once for each entry of the dictionary, not for each row.
+            text = as_text(cells.dictionary)
+            index = pc.take(pc.fill_null(pc.index_in(text, value_set=levels, skip_nulls=True), -1), cells.indices)
+            absent = pc.fill_null(pc.take(pc.is_null(text), cells.indices), True)
+        else:
+            text = as_text(cells)
+            index, absent = pc.index_in(text, value_set=levels, skip_nulls=True), pc.is_null(text)
+        missing = np.asarray(absent.to_numpy(zero_copy_only=False))
         return np.asarray(pc.fill_null(index, -1).to_numpy(zero_copy_only=False), dtype=np.int64), missing
+
+    def places(self, cells: pa.Array) -> NDArray[np.int64]:
+        """Place of each cell among `all_levels`, -1 where it is missing.
+
+        A level never seen counts as missing without a remainder, with a warning.
+        """
+        index, missing = self.codes(cells)
+        unknown = (index < 0) & ~missing
+        if self.remainder:
+            return np.where(unknown, len(self.levels), index)
+        if unknown.any():
+            first = as_text(cells.slice(int(np.argmax(unknown)), 1))[0]
+            warnings.warn(
+                f"column '{self.name}' holds levels that were not measured (first: '{first}'): taken as missing",
+                CumulantWarning,
+                stacklevel=3,
+            )
+        return index
 
     def unseen(self, cells: pa.Array) -> list[str]:
         """The distinct texts in ``cells`` that are none of the levels, in order of appearance."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        distinct = pc.unique(as_text(cells)).drop_null()
+        distinct = as_text(pc.unique(cells)).drop_null()
         known = pc.is_in(distinct, value_set=pa.array(self.levels, type=pa.string()))
         new: list[str] = distinct.filter(pc.invert(known)).to_pylist()
         return new
 
     def forward(self, cells: pa.Array, out: NDArray[np.float64]) -> None:
-        """Write indicators into ``out`` (n, levels); a level never seen counts as missing without a remainder."""
-        index, missing = self.codes(cells)
+        """Write indicators into ``out`` (n, levels), NaN where missing; nothing where the category is wide."""
+        if self.wide:
+            return
+        index = self.places(cells)
         out[:] = 0.0
-        unknown = (index < 0) & ~missing
-        if self.remainder:
-            index = np.where(unknown, len(self.levels), index)
-        elif unknown.any():
-            missing = missing | unknown
-            first = as_text(cells)[int(np.flatnonzero(unknown)[0])]
-            warnings.warn(
-                f"column '{self.name}' holds levels that were not measured (first: '{first}'): taken as missing",
-                CumulantWarning,
-                stacklevel=2,
-            )
-        rows = np.flatnonzero(~missing)
+        rows = np.flatnonzero(index >= 0)
         out[rows, index[rows]] = 1.0
-        out[missing] = np.nan
+        out[index < 0] = np.nan
 
     def inverse(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """The level of largest value, (n,), from fields (n, levels)."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Schema"]
 
 LiftSpec = str | Sequence[str] | Lift
-_SPECS = ("numeric", "boolean", "categorical", "temporal", "cyclic:day", "cyclic:week", "cyclic:year")
+_SPECS = ("numeric", "boolean", "categorical", "wide", "temporal", "cyclic:day", "cyclic:week", "cyclic:year")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Schema:
     """The declared lifts of a table's columns, in order.
 
     Fields are numbered through all columns. A category has one field per level; since they sum to one, the first
-    level is the *reference* and `independent` leaves it out.
+    level is the *reference* and `independent` leaves it out. A wide category has no field: `wide` lists those.
     """
 
     lifts: tuple[Lift, ...]
@@ -60,6 +60,11 @@ class Schema:
         return np.repeat(np.arange(len(self.lifts)), [len(lift.fields) for lift in self.lifts])
 
     @cached_property
+    def wide(self) -> tuple[int, ...]:
+        """Indices of the columns that are categories of many levels, kept by level."""
+        return tuple(i for i, lift in enumerate(self.lifts) if isinstance(lift, Categorical) and lift.wide)
+
+    @cached_property
     def starts(self) -> NDArray[np.int64]:
         """Index of the first field of each column, and one past the last."""
         return np.concatenate([[0], np.cumsum([len(lift.fields) for lift in self.lifts])]).astype(np.int64)
@@ -69,7 +74,7 @@ class Schema:
         """Indices of the fields without the reference level of each category."""
         keep = np.ones(len(self.fields), dtype=bool)
         for lift, start in zip(self.lifts, self.starts, strict=False):
-            if isinstance(lift, Categorical) and lift.all_levels:
+            if isinstance(lift, Categorical) and lift.fields:
                 keep[start] = False
         return np.flatnonzero(keep)
 
@@ -108,6 +113,19 @@ class Schema:
                 lift.forward(batch.column(present[lift.name]), values[:, self.starts[j] : self.starts[j + 1]])
         return values
 
+    def codes(self, batch: pa.RecordBatch) -> NDArray[np.int64]:
+        """Level of each row in each wide category (n, categories); -1 where it is missing, unknown or no column."""
+        out = np.full((batch.num_rows, len(self.wide)), -1, dtype=np.int64, order="F")
+        for c, i in enumerate(self.wide):
+            lift = self.lifts[i]
+            if isinstance(lift, Categorical) and lift.name in batch.schema.names:
+                out[:, c] = lift.places(batch.column(lift.name))
+        return out
+
+    def wide_lifts(self) -> tuple[Categorical, ...]:
+        """The wide categories."""
+        return tuple(lift for lift in self.lifts if isinstance(lift, Categorical) and lift.wide)
+
     def arrays(self, batch: pa.RecordBatch) -> list[NDArray[np.float64]]:
         """The fields of a batch as one array (n,) each; a column of floats without nulls is not copied."""
         out: list[NDArray[np.float64]] = []
@@ -129,8 +147,7 @@ class Schema:
                 new = lift.unseen(batch.column(lift.name))
                 room = limit - len(lift.levels)
                 if new:
-                    levels = tuple(sorted((*lift.levels, *new[:room])))
-                    lifts[i] = replace(lift, levels=levels, remainder=len(new) > room)
+                    lifts[i] = lift.with_levels((*lift.levels, *new[:room]), remainder=len(new) > room)
                 if len(new) > room:
                     _warn_capped(lift.name, limit)
         return self if lifts == list(self.lifts) else Schema(tuple(lifts))
@@ -189,7 +206,8 @@ class Schema:
             The first batches; levels of categories are taken from them, most frequent first when over ``limit``.
         lifts
             For some columns, the lift to use instead: a word (``"numeric"``, ``"boolean"``, ``"categorical"``,
-            ``"temporal"``), cycles (``["cyclic:day", "cyclic:year"]``), or a lift.
+            ``"wide"`` for a category kept by level whatever their number, ``"temporal"``), cycles
+            (``["cyclic:day", "cyclic:year"]``), or a lift.
         limit
             Most levels that a category keeps.
 
@@ -241,8 +259,8 @@ def _declare(name: str, kind: pa.DataType, spec: LiftSpec | None) -> Lift:
     if cycles:
         return Cyclic(name, cycles, str(value_type))
     word = words[0] if words else _default(name, kind)
-    if word == "categorical":
-        return Categorical(name, (), arrow=_plain(value_type))
+    if word in ("categorical", "wide"):
+        return Categorical(name, (), arrow=_plain(value_type), wide=word == "wide")
     if word == "temporal":
         return Temporal(name, str(value_type))
     return Boolean(name) if word == "boolean" else Numeric(name)
@@ -282,8 +300,7 @@ def _levels_of_pilot(lift: Categorical, cells: list[pa.Array], limit: int) -> Ca
     ranked = sorted(counts, key=lambda c: (-c["counts"], c["values"]))
     if len(ranked) > limit:
         _warn_capped(lift.name, limit)
-    levels = tuple(sorted(c["values"] for c in ranked[:limit]))
-    return replace(lift, levels=levels, remainder=len(ranked) > limit)
+    return lift.with_levels((c["values"] for c in ranked[:limit]), remainder=len(ranked) > limit)
 
 
 def _warn_capped(name: str, limit: int) -> None:
@@ -300,13 +317,10 @@ def _unite(a: Lift, b: Lift) -> Lift:
         return a
     if isinstance(a, Categorical) and isinstance(b, Categorical):
         # A level that the other side has already gathered in its remainder cannot be told apart any more.
-        kept = {
-            x
-            for x in (*a.levels, *b.levels)
-            if (x in a.levels or not a.remainder) and (x in b.levels or not b.remainder)
-        }
-        lost = len(kept) < len({*a.levels, *b.levels})
-        return replace(a, levels=tuple(sorted(kept)), remainder=a.remainder or b.remainder or lost)
+        ours, theirs = set(a.levels), set(b.levels)
+        kept = {x for x in ours | theirs if (x in ours or not a.remainder) and (x in theirs or not b.remainder)}
+        remainder = a.remainder or b.remainder or len(kept) < len(ours | theirs)
+        return replace(a, wide=a.wide or b.wide).with_levels(kept, remainder=remainder)
     if a.kind == b.kind and not isinstance(a, Cyclic):
         return a
     raise IncompatibleError(

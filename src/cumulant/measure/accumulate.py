@@ -99,6 +99,12 @@ class Block:
         """The fields as they lie in memory, without a copy where that can be."""
         return self.rows.arrays if isinstance(self.rows, Columns) else self.schema.arrays(self.rows)
 
+    def codes(self) -> NDArray[np.int64]:
+        """Level of each row in each wide category (n, categories), -1 where its cell is missing."""
+        if isinstance(self.rows, Columns):
+            return np.zeros((len(self), 0), dtype=np.int64)
+        return self.schema.codes(self.rows)
+
     def values(self) -> Array:
         """The fields as an array of its own (n, p), NaN where a cell is missing."""
         if isinstance(self.rows, Columns):
@@ -110,7 +116,7 @@ class Accumulator:
     """Sums of some blocks of a table. Rows without gaps take the short way, straight into `kernels.RowSums`."""
 
     def __init__(self, start: Moments, missing: str, threads: int = 1) -> None:
-        self._m = start
+        self._m = replace(start, levels=start.levels.copied())
         self._missing = missing
         self._threads = threads
         self._plain = self._new_sums(start)
@@ -118,7 +124,8 @@ class Accumulator:
 
     def _new_sums(self, m: Moments) -> kernels.RowSums | None:
         # A category that has shown no level yet has no field to hold its gaps.
-        hides_gaps = not np.diff(m.schema.starts).all()
+        empty = set(np.flatnonzero(np.diff(m.schema.starts) == 0))
+        hides_gaps = bool(empty - set(m.schema.wide)) or not len(m.shift)
         return None if m.exact or hides_gaps else kernels.RowSums(m.shift, m.folds, self._threads)
 
     def add(self, block: Block) -> None:
@@ -127,12 +134,16 @@ class Accumulator:
             self._settle()
             self._m = self._m.embed(block.schema, self._m.shift_in(block.schema), self._m.presence)
             self._plain = self._new_sums(self._m)
-        if self._plain is not None and len(block):
-            done = self._plain.add(block.columns(), block.numbers, block.weights)
+        codes = block.codes()
+        if self._plain is not None and len(block) and (codes >= 0).all():
+            columns = block.columns()
+            done = self._plain.add(columns, block.numbers, block.weights)
+            if codes.size:
+                self._add_by_level([c[:done] for c in columns], self._m.shift, codes[:done], block)
             self._count(block, done)
-            block = block.after(done)
+            block, codes = block.after(done), codes[done:]
         if len(block):
-            self._add_with_gaps(block)
+            self._add_with_gaps(block, codes)
 
     def moments(self) -> Moments:
         """The moments of all rows added."""
@@ -150,6 +161,14 @@ class Accumulator:
         self._plain = self._new_sums(m)
         for here, saved in zip(self.state()[1], arrays, strict=True):
             here[...] = saved
+
+    def _add_by_level(self, columns: list[Array], shift: Array, codes: NDArray[np.int64], block: Block) -> None:
+        """Add the first rows of a block to the sums of their levels."""
+        done = len(codes)
+        numbers = block.numbers if isinstance(block.numbers, int) else block.numbers[:done]
+        weights = None if block.weights is None else block.weights[:done]
+        levels = self._m.levels.add(columns, shift, codes, numbers, weights)
+        self._m = replace(self._m, levels=levels)
 
     def _count(self, block: Block, done: int) -> None:
         # Without weights the sums hold the counts already.
@@ -172,17 +191,17 @@ class Accumulator:
             sums[:, 0, 0], self._weight = self._weight, np.zeros(m.folds)
         self._m = m.with_sums_of(replace(bare, sums=sums[None]))
 
-    def _add_with_gaps(self, block: Block) -> None:
+    def _add_with_gaps(self, block: Block, codes: NDArray[np.int64]) -> None:
         x, numbers, weights = block.values(), _numbers(block), block.weights
         _refuse_infinite(x, block)
-        absent = _absent_cells(x, block.schema)
+        absent = _absent_cells(x, codes, block.schema)
         if self._missing == "error" and absent.any():
             _refuse_missing(absent, block)
         if self._missing == "drop":
             keep = ~absent.any(axis=1)
-            x, numbers, absent = x[keep], numbers[keep], absent[keep]
+            x, codes, numbers, absent = x[keep], codes[keep], numbers[keep], absent[keep]
             weights = None if weights is None else weights[keep]
-        self._m = _added(self._m, x, absent, numbers, weights)
+        self._m = _added(self._m, x, codes, absent, numbers, weights)
 
 
 def accumulate(
@@ -232,7 +251,12 @@ def _numbers(block: Block) -> NDArray[np.int64]:
 
 
 def _added(
-    m: Moments, x: Array, absent: NDArray[np.bool_], numbers: NDArray[np.int64], weights: Array | None
+    m: Moments,
+    x: Array,
+    codes: NDArray[np.int64],
+    absent: NDArray[np.bool_],
+    numbers: NDArray[np.int64],
+    weights: Array | None,
 ) -> Moments:
     presence = tuple(sorted({*m.presence, *(int(c) for c in np.flatnonzero(absent.any(axis=0)))}))
     m = m.embed(m.schema, m.shift, presence)
@@ -244,14 +268,16 @@ def _added(
         z[:, 1 : 1 + k] = ~absent[:, list(presence)]
         z[:, 1 + k :][np.isnan(x)] = 0.0
     fold = kernels.fold_of(numbers, m.folds)
-    if m.exact:
-        sums = kernels.grams(z, fold, m.folds, weights, exact=True)
+    if m.exact or z.shape[1] == 1:
+        sums = kernels.grams(z, fold, m.folds, weights, exact=m.exact)
     else:
         plain = kernels.RowSums(np.zeros(z.shape[1] - 1), m.folds)
         plain.add(list(z[:, 1:].T), numbers, weights)
         sums = plain.take()[None]
         sums[0, :, 0, 0] = np.bincount(fold, weights=weights, minlength=m.folds)
-    m = replace(m, sums=limbs.combine(m.sums, sums), squares=m.squares + _squares(z, k, fold, m.folds, weights))
+    levels = m.levels.add(list(z[:, 1:].T), np.zeros(z.shape[1] - 1), codes, numbers, weights)
+    squares = m.squares + _squares(z, k, fold, m.folds, weights)
+    m = replace(m, sums=limbs.combine(m.sums, sums), squares=squares, levels=levels)
     return _counted(m, fold, weights)
 
 
@@ -278,12 +304,13 @@ def _counted(m: Moments, fold: NDArray[np.int64], weights: Array | None) -> Mome
     )
 
 
-def _absent_cells(x: Array, schema: Schema) -> NDArray[np.bool_]:
-    """Which cells (n, columns) are missing, from fields (n, p)."""
+def _absent_cells(x: Array, codes: NDArray[np.int64], schema: Schema) -> NDArray[np.bool_]:
+    """Which cells (n, columns) are missing, from fields (n, p) and levels (n, wide categories)."""
     # A category that has shown no level yet has no field, and no cell either.
     has_fields = np.diff(schema.starts) > 0
     out = np.ones((len(x), len(schema.columns)), dtype=bool)
     out[:, has_fields] = np.isnan(x[:, schema.starts[:-1][has_fields]])
+    out[:, list(schema.wide)] = codes < 0
     return out
 
 

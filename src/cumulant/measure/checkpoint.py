@@ -25,6 +25,7 @@ import numpy as np
 from cumulant import storage
 from cumulant.errors import CumulantWarning, FileFormatError, IncompatibleError, SourceError
 from cumulant.lift import Schema
+from cumulant.measure.levels import LevelSums
 from cumulant.measure.moments import Moments
 from cumulant.measure.native import library
 
@@ -44,7 +45,7 @@ PATIENCE = 20
 # First rows that stand for a table's content.
 ROWS = 64
 SHOWN = 60
-ARRAYS = tuple(f.name for f in fields(Moments) if f.name not in ("schema", "presence", "weighting"))
+ARRAYS = tuple(f.name for f in fields(Moments) if f.name not in ("schema", "presence", "weighting", "levels"))
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,7 @@ class Checkpoint:
         for i, share in enumerate(shares):
             m, beside = share.state()
             arrays.update({f"{i}.{name}": getattr(m, name) for name in ARRAYS})
+            arrays.update({f"{i}.{name}": array for name, array in m.levels.to_state().items()})
             arrays.update({f"{i}.beside.{j}": array for j, array in enumerate(beside)})
             states.append({"schema": m.schema.to_list(), "presence": list(m.presence), "beside": len(beside)})
         meta = {
@@ -229,7 +231,10 @@ class Checkpoint:
         for i, state in enumerate(meta["shares"]):
             kept = {name: arrays[f"{i}.{name}"] for name in ARRAYS}
             presence = tuple(int(c) for c in state["presence"])
-            m = Moments(Schema.from_list(state["schema"]), presence=presence, weighting=weighting, **kept)
+            schema = Schema.from_list(state["schema"])
+            mine = {name.removeprefix(f"{i}."): array for name, array in arrays.items() if name.startswith(f"{i}.")}
+            levels = LevelSums.from_state(mine, schema)
+            m = Moments(schema, presence=presence, weighting=weighting, levels=levels, **kept)
             shares.append((m, [arrays[f"{i}.beside.{j}"] for j in range(state["beside"])]))
         schema = Schema.from_list(meta["schema"])
         return Saved(start, schema, meta["threads"], meta["dealt"], meta["rows"], shares)

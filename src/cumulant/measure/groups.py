@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from cumulant import storage
 from cumulant.errors import ColumnError, DataError, OptionError
-from cumulant.lift import Schema
+from cumulant.lift import NARROW, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
 from cumulant.measure.kernels import add_to_groups, fold_of
 from cumulant.measure.measure import PILOT_ROWS, measure, refuse_if_beyond_memory
@@ -163,7 +163,12 @@ def measure_groups(
     pilot = next(batches, None)
     head = (table.schema.empty_table() if pilot is None else pa.Table.from_batches([pilot])).select(names)
     # The start is the one that a single group would have: lifts from the types and first rows, their means as shift.
+    # The sums of a group are packed squares of fields, so no category of a group is wide.
+    levels = min(levels, NARROW)
     start = measure(head.slice(0, PILOT_ROWS), folds=1, lifts=lifts, levels=levels, precision="double", progress=False)
+    if start.schema.wide:
+        name = start.schema.wide_lifts()[0].name
+        raise OptionError(f"column '{name}' cannot be 'wide' with group_by=; measure group by group to keep all levels")
     sums = _Sums(by, Moments.empty(start.schema, start.shift), folds, drop=missing == "drop")
     first = 0
     labels = table.row_numbers if rows is None else None if isinstance(rows, (str, int)) else np.asarray(rows)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cumulant.measure.groups import Groups
 
-__all__ = ["lifted", "measure"]
+__all__ = ["lifted", "lifted_with_levels", "measure"]
 
 PILOT_ROWS = 4096
 BLOCK_BYTES = 16 << 20
@@ -234,11 +234,12 @@ def measure(
         head = [batch.select(fields.names) for batch in _first_rows(pilot, PILOT_ROWS)]
         schema = Schema.fit(fields, head, lifts=lifts, limit=levels)
         refuse_if_too_large(len(schema.fields), folds)
+        _refuse_levels(schema, folds)
         with one_blas_thread(len(schema.fields)):
             start = _begin(schema, head, folds, weighting, precision)
     parts = track(table, _parts(table, start.schema, chain(pilot, batches)), enabled=progress)
     if saved is None:
-        cells = (table.rows or PARALLEL_CELLS) * len(start.schema.fields)
+        cells = (table.rows or PARALLEL_CELLS) * (len(start.schema.fields) + len(start.schema.wide))
         threads = cores() if cells >= PARALLEL_CELLS else 1
     else:
         threads = saved.threads
@@ -278,16 +279,26 @@ def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: Beside, f
 
 def lifted(data: Any, schema: Schema, *, delimiter: str | None = None) -> Iterator[NDArray[np.float64]]:
     """The rows of a table as independent fields: blocks (n, p), NaN where a cell is missing."""
+    return (x for x, _ in lifted_with_levels(data, schema, delimiter=delimiter))
+
+
+def lifted_with_levels(
+    data: Any, schema: Schema, *, delimiter: str | None = None
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """The rows of a table as independent fields (n, p), and as levels of the wide categories (n, categories).
+
+    A missing cell is NaN, a missing level -1.
+    """
     table = open_table(data, delimiter=delimiter)
     if table.arrays is not None and all(isinstance(lift, Numeric) for lift in schema.lifts):
         known = dict(zip(table.schema.names, table.arrays, strict=True))
         x = np.empty((table.rows or 0, len(schema.columns)))
         for j, name in enumerate(schema.columns):
             x[:, j] = known.get(name, np.nan)
-        yield x
+        yield x, np.zeros((len(x), 0), dtype=np.int64)
         return
     for batch in _blocks(table.open()):
-        yield schema.forward(batch)[:, schema.independent]
+        yield schema.forward(batch)[:, schema.independent], schema.codes(batch)
 
 
 def _begin(schema: Schema, pilot: list[pa.RecordBatch], folds: int, weighting: str, precision: str) -> Moments:
@@ -340,6 +351,15 @@ def refuse_if_too_large(fields: int, folds: int) -> None:
     """Raise a ResourceError with the figure when the sums would not fit in memory."""
     # The sums under way, the copy that is taken of them, and the moments made of it.
     refuse_if_beyond_memory((fields + 1) ** 2 * 3 * folds, f"{fields:,} fields in {folds} folds")
+
+
+def _refuse_levels(schema: Schema, folds: int) -> None:
+    """Raise a ResourceError with the figure when the sums by level would not fit in memory."""
+    levels = sum(len(lift.all_levels) for lift in schema.wide_lifts())
+    # Each thread's sums, their total, and the copy that is taken when levels are added.
+    refuse_if_beyond_memory(
+        levels * (len(schema.fields) + 1) * folds * (cores() + 2), f"{levels:,} levels in {folds} folds"
+    )
 
 
 def refuse_if_beyond_memory(numbers: int, what: str) -> None:

@@ -9,7 +9,7 @@ presence field is a linear map of z, that is, a congruence of the matrix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from cumulant.errors import CumulantWarning, IncompatibleError, OptionError
 from cumulant.lift import Schema
 from cumulant.measure import limbs
 from cumulant.measure.estimate import Estimate, estimate
+from cumulant.measure.levels import LevelSums, embedded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,8 @@ class Moments:
     weighting
         ``"none"``, ``"frequency"`` (a row of weight w stands for w rows) or ``"importance"`` (a row of weight w
         has 1/w the variance; only ratios matter).
+    levels
+        Sums of the categories of many levels, which have no field in z.
     """
 
     schema: Schema
@@ -68,6 +71,7 @@ class Moments:
     squared_weights: NDArray[np.float64]
     log_weights: NDArray[np.float64]
     weighting: str = "none"
+    levels: LevelSums = field(default_factory=LevelSums)
 
     @staticmethod
     def empty(
@@ -90,6 +94,7 @@ class Moments:
             squared_weights=np.zeros(folds),
             log_weights=np.zeros(folds),
             weighting=weighting,
+            levels=LevelSums.empty(schema, folds, p + 1),
         )
 
     @property
@@ -129,6 +134,7 @@ class Moments:
             rows=self.rows[used],
             squared_weights=self.squared_weights[used],
             log_weights=self.log_weights[used],
+            levels=self.levels.some_folds(used),
         )
 
     def _estimate(self, used: NDArray[np.bool_]) -> Estimate:
@@ -200,7 +206,8 @@ class Moments:
         t = self._embedding(schema, shift, presence)
         squares = self._squares_in(schema, shift, presence)
         sums = limbs.congruence(t, self.sums)
-        return replace(self, schema=schema, shift=shift, presence=presence, sums=sums, squares=squares)
+        levels = embedded(self, schema, t)
+        return replace(self, schema=schema, shift=shift, presence=presence, sums=sums, squares=squares, levels=levels)
 
     def _squares_in(self, schema: Schema, shift: NDArray[np.float64], presence: tuple[int, ...]) -> NDArray[np.float64]:
         """Σ w m x² after `embed`: (x + δ m_x)² = x² + 2δ x + δ² m_x, and a column without gaps is always present."""
@@ -275,14 +282,18 @@ class Moments:
             squared_weights=a.squared_weights + sign * b.squared_weights,
             log_weights=a.log_weights + sign * b.log_weights,
             weighting=weighting,
+            levels=a.levels.combined(b.levels, sign),
         )
 
     def with_sums_of(self, other: Moments) -> Moments:
-        """These moments and the sums and counts of other rows seen the same way, perhaps with fewer gaps."""
+        """These moments and the sums and counts of other rows seen the same way, perhaps with fewer gaps.
+
+        Sums by level stay those of these moments: rows are added to them as they come.
+        """
         seen = other.embed(self.schema, self.shift, self.presence)
         if not self.rows.any() and len(seen.sums) == len(self.sums):
             # Nothing to add to: wide sums are large, and a copy of zeros is one too many.
-            return seen
+            return replace(seen, levels=self.levels)
         return replace(
             self,
             sums=limbs.combine(self.sums, seen.sums),
@@ -295,7 +306,7 @@ class Moments:
     def _with_possible_folds(self) -> Moments:
         counts = np.einsum("kii->ki", self.sums[0])
         tolerance = 1e-9 * np.abs(counts).max(axis=0, initial=0.0)
-        if (self.rows >= 0).all() and (counts >= -tolerance).all():
+        if (self.rows >= 0).all() and (counts >= -tolerance).all() and self.levels.possible():
             return self
         import warnings
 
@@ -317,6 +328,7 @@ class Moments:
             rows=self.rows.sum(keepdims=True),
             squared_weights=self.squared_weights.sum(keepdims=True),
             log_weights=self.log_weights.sum(keepdims=True),
+            levels=self.levels.merged_folds(),
         )
 
     def save(self, path: str | Path) -> None:
@@ -332,6 +344,7 @@ class Moments:
             "rows": self.rows,
             "squared_weights": self.squared_weights,
             "log_weights": self.log_weights,
+            **self.levels.to_state(),
         }
         return arrays, {
             "schema": self.schema.to_list(),
@@ -355,6 +368,7 @@ class Moments:
             arrays["squared_weights"],
             arrays["log_weights"],
             meta["weighting"],
+            levels=LevelSums.from_state(arrays, schema),
         )
 
     def __repr__(self) -> str:

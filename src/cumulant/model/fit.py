@@ -132,6 +132,9 @@ def solve(
         There is no column ``target``.
     """
     _refuse_theory(theory)
+    if m.schema.wide:
+        name = m.schema.columns[m.schema.wide[0]]
+        raise OptionError(f"column '{name}' is measured by level, which has no solver; measure it as 'categorical'")
     fields = None if target is None else m.schema.independent_of(target)
     with one_blas_thread(len(m.columns)):
         s = solve_exact(m, prior, fields)

@@ -33,6 +33,9 @@ def library() -> ctypes.CDLL | None:
     loaded.cumulant_state.argtypes = [pointer, ctypes.POINTER(pointer), ctypes.POINTER(pointer)]
     loaded.cumulant_groups.restype = integer
     loaded.cumulant_groups.argtypes = [integer, integer, *[pointer] * 6]
+    loaded.cumulant_levels.restype = None
+    sums = [integer] * 2 + [pointer] * 4 + [integer] + [pointer] * 3 + [integer] * 2 + [pointer]
+    loaded.cumulant_levels.argtypes = sums
     loaded.cumulant_close.restype = None
     loaded.cumulant_close.argtypes = [pointer]
     return loaded

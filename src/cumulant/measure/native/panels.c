@@ -274,3 +274,5 @@ int64_t cumulant_groups(int64_t n, int64_t columns, const char *const *column, c
     free(z);
     return r;
 }
+
+#include "levels.h"
