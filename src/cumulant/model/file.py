@@ -8,8 +8,8 @@ from cumulant import storage
 from cumulant.errors import FileFormatError
 from cumulant.lift import Schema
 from cumulant.measure import Moments
+from cumulant.model.laws import LAWS, name_of
 from cumulant.model.model import Model
-from cumulant.solve.predictive import Fields
 from cumulant.solve.prior import Prior
 
 if TYPE_CHECKING:
@@ -22,19 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-COUNTS = ("count", "degrees", "mass", "fixed", "leverage")
-
 
 def save(model: Model, path: str | Path, *, moments: bool) -> None:
     """Write a model, with or without the moments it was solved from."""
-    g, prior = model.gaussian, model.prior
-    arrays = {"mean": g.mean, "prior_grid": prior.grid, "prior_curve": prior.curve}
-    square = {"covariance": g.covariance, "low": g.low, "measured": g.measured}
-    arrays.update({name: storage.packed(value) for name, value in square.items() if value is not None})
+    prior, theory = model.prior, name_of(model.law)
+    arrays, law = model.law.to_state()
+    arrays |= {"prior_grid": prior.grid, "prior_curve": prior.curve}
     meta: dict[str, Any] = {
         "schema": model.schema.to_list(),
-        "theory": "gaussian",
-        "gaussian": {name: float(getattr(g, name)) for name in COUNTS},
+        "theory": theory,
+        theory: law,
         "prior": {"mass": prior.mass, "kind": prior.kind, "reason": prior.reason},
         "notes": list(model.notes),
         "target": model.target,
@@ -80,19 +77,15 @@ def _groups(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Groups | M
 
 
 def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
-    moments, p = None, len(arrays["mean"])
+    moments, theory = None, meta["theory"]
+    if theory not in LAWS:
+        raise FileFormatError(f"the model is of theory '{theory}', which this version does not know; upgrade cumulant")
     if "moments" in meta:
         kept = {k.removeprefix("moments."): v for k, v in arrays.items() if k.startswith("moments.")}
         moments = Moments.from_state(kept, meta["moments"])
     return Model(
         schema=Schema.from_list(meta["schema"]),
-        gaussian=Fields(
-            arrays["mean"],
-            storage.unpacked(arrays["covariance"], p),
-            low=storage.unpacked(arrays["low"], p) if "low" in arrays else None,
-            measured=storage.unpacked(arrays["measured"], p) if "measured" in arrays else None,
-            **meta["gaussian"],
-        ),
+        law=LAWS[theory].from_state(arrays, meta[theory]),
         prior=Prior(**meta["prior"], grid=arrays["prior_grid"], curve=arrays["prior_curve"]),
         notes=tuple(meta["notes"]),
         target=meta["target"],

@@ -9,17 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from cumulant.errors import CumulantWarning, DataError, OptionError
+from cumulant.errors import CumulantWarning, DataError
 from cumulant.measure import measure
 from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
-from cumulant.solve.exact import solve_exact
-from cumulant.solve.predictive import Fields
-from cumulant.theory import Gaussian
+from cumulant.solve.auto import solve_law, theory_of
 
 if TYPE_CHECKING:
     from cumulant.measure import Moments
     from cumulant.model.groups import Models
+    from cumulant.theory import Gaussian
 
 __all__ = ["fit", "solve"]
 
@@ -91,17 +90,19 @@ def fit(
     if group_by is not None:
         from cumulant.model.groups import Models
 
-        _refuse_theory(theory)
+        theory_of(theory)
         groups = measure(table, group_by=group_by, **measure_options)
         if target is not None:
             groups.schema.independent_of(target)
         return Models(groups, prior, target)
     wall, cpu = time.perf_counter(), time.process_time()
+    ansatz = theory_of(theory)
+    measure_options.setdefault("order", ansatz.requires().order)
     m = measure(table, **measure_options)
     if not m.rows.any():
         name = str(table) if isinstance(table, (str, Path)) else f"the {type(table).__name__}"
         raise DataError(f"{name} has no rows to measure; a model needs at least one")
-    model = solve(m, theory, prior=prior, target=target)
+    model = solve(m, ansatz, prior=prior, target=target)
     effort = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     return replace(model, effort={"rows": float(m.rows.sum()), "fields": float(len(m.columns)), **effort})
 
@@ -131,20 +132,11 @@ def solve(
     ColumnError
         There is no column ``target``.
     """
-    _refuse_theory(theory)
-    if m.schema.wide:
-        name = m.schema.columns[m.schema.wide[0]]
-        raise OptionError(f"column '{name}' is measured by level, which has no solver; measure it as 'categorical'")
+    ansatz = theory_of(theory)
     fields = None if target is None else m.schema.independent_of(target)
     with one_blas_thread(len(m.columns)):
-        s = solve_exact(m, prior, fields)
-    for note in s.warnings:
+        solved = solve_law(m, ansatz, prior, fields)
+    for note in solved.warnings:
         warnings.warn(note, CumulantWarning, stacklevel=2)
-    gaussian = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
     named = target if target is None or isinstance(target, str) else None
-    return Model(m.schema, gaussian, s.prior, s.notes + s.warnings, named, m)
-
-
-def _refuse_theory(theory: str | Gaussian) -> None:
-    if not (theory == "auto" or isinstance(theory, Gaussian)):
-        raise OptionError(f"theory={theory!r}: choose 'auto' or cm.Gaussian()")
+    return Model(m.schema, solved.law, solved.prior, solved.notes + solved.warnings, named, m)

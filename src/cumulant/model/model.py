@@ -13,11 +13,9 @@ import numpy as np
 from cumulant.errors import ColumnError, DataError, IncompatibleError, OptionError
 from cumulant.lift import Boolean, Categorical, Schema
 from cumulant.measure import Moments, lifted, measure
-from cumulant.model.outputs import class_output, number_output, with_index
-from cumulant.solve.joint import log_prob, sample
+from cumulant.model.outputs import cells, class_output, number_output, with_index
+from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.linear import conditional, factor
-from cumulant.solve.mixed import class_probabilities
-from cumulant.solve.predictive import Fields, Predictive, effective_parameters, errors, fill, leverage, predict
 from cumulant.solve.prior import Prior
 from cumulant.source import open_table
 from cumulant.source.fill import Cells, with_cells
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
 
     from cumulant.explain.ledger import Ledger
     from cumulant.explain.summary import Summary
+    from cumulant.solve.law import Law
+    from cumulant.solve.predictive import Fields
 
 __all__ = ["Model"]
 
@@ -37,7 +37,7 @@ Output = Literal["mean", "interval", "density", "samples"]
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A Gaussian free energy of a table's columns, F = ½ (φ − μ)ᵀ K (φ − μ).
+    """A free energy F of a table's columns, p(φ) = exp(−F)/Z.
 
     Made by `cumulant.fit` or `cumulant.solve`; `condition` and `marginal` return models again.
 
@@ -45,8 +45,8 @@ class Model:
     ----------
     schema
         The columns and their lifts.
-    gaussian
-        Mean, propagator and counts over the independent fields.
+    law
+        The probability of the independent fields that the solver found.
     prior
         The mass that was used and how it was chosen.
     notes
@@ -60,7 +60,7 @@ class Model:
     """
 
     schema: Schema
-    gaussian: Fields
+    law: Law
     prior: Prior
     notes: tuple[str, ...] = ()
     target: str | None = None
@@ -80,28 +80,44 @@ class Model:
         return tuple(self.schema.fields[i] for i in self.schema.independent)
 
     @property
+    def gaussian(self) -> Fields:
+        """Mean, propagator and counts of a Gaussian model, which the regression tables are made of.
+
+        Raises
+        ------
+        OptionError
+            The theory is another one.
+        """
+        if not isinstance(self.law, GaussianLaw):
+            raise OptionError(
+                f"this belongs to the Gaussian theory, and the model's law is a {type(self.law).__name__}; "
+                "solve its moments with cm.Gaussian() for it"
+            )
+        return self.law.fields
+
+    @property
     def count(self) -> float:
         """Rows the model rests on."""
-        return self.gaussian.count
+        return self.law.count
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """Mean of each field (p,)."""
-        return self.gaussian.mean
+        return self.law.mean
 
     @property
     def covariance(self) -> NDArray[np.float64]:
         """The propagator G = K⁻¹ (p, p), prior included."""
-        return self.gaussian.covariance
+        return self.law.covariance
 
-    @cached_property
+    @property
     def precision(self) -> NDArray[np.float64]:
         """K (p, p); rows and columns of fields that add nothing to those before them are 0."""
-        return factor(self.gaussian.covariance, self.gaussian.low).inverse()
+        return self.law.precision
 
     @property
     def action(self) -> GaussianAction:
-        """F as an object to differentiate: partition function with source, cumulants, coefficients."""
+        """F to second order as an object to differentiate: partition function with source, cumulants, coefficients."""
         return GaussianAction(self.fields, self.mean, self.covariance)
 
     def couplings(self, about: str = "mean") -> dict[tuple[str, ...], float]:
@@ -110,20 +126,13 @@ class Model:
         Parameters
         ----------
         about
-            ``"mean"``: in the deviations η = φ − μ (second order only). ``"origin"``: in φ itself, which adds the
-            first-order terms −Kμ.
+            ``"mean"``: in the deviations η = φ − μ (of a Gaussian, second order only). ``"origin"``: in φ itself,
+            which adds the first-order terms −Kμ.
         """
         if about not in ("mean", "origin"):
             raise OptionError(f"about={about!r}: choose 'mean' or 'origin'")
-        k = self.precision
-        first = -(k @ self.mean)
-        out: dict[tuple[str, ...], float] = {}
-        if about == "origin":
-            out.update({(name,): float(first[i]) for i, name in enumerate(self.fields)})
-        for i, a in enumerate(self.fields):
-            out[(a, a)] = float(k[i, i] / 2)
-            out.update({(a, b): float(k[i, j]) for j, b in enumerate(self.fields) if j > i})
-        return out
+        names = self.fields
+        return {tuple(names[i] for i in at): value for at, value in self.law.couplings(about).items()}
 
     def partial_correlations(self) -> pd.DataFrame:
         """Correlation of each pair of fields at fixed values of all others, −K_ij/√(K_ii K_jj) (p, p)."""
@@ -173,36 +182,18 @@ class Model:
         self._require(values)
         x = self._lift({name: [value] for name, value in values.items()})[0]
         rest = [name for name in self.columns if name not in values]
-        observed, targets = np.flatnonzero(~np.isnan(x)), self.schema.independent_of(rest)
-        g = self.gaussian
-        given = conditional(g.covariance, observed, targets, g.low)
-        deviation = x[observed] - g.mean[observed]
-        return replace(
-            self,
-            schema=self.schema.select(rest),
-            gaussian=replace(
-                g,
-                mean=g.mean[targets] + deviation @ given.coefficients,
-                covariance=given.covariance,
-                low=None,
-                measured=None if g.measured is None else errors(g, given, observed, targets),
-                fixed=g.fixed + effective_parameters(g, given.observed, observed),
-                leverage=g.leverage + float(leverage(g, given.observed, deviation[None, :])[0]),
-            ),
-            target=self.target if self.target in rest else None,
-            moments=None,
-        )
+        observed = np.flatnonzero(~np.isnan(x))
+        return self._smaller(self.law.condition(observed, x[observed], self.schema.independent_of(rest)), rest)
 
     def marginal(self, columns: Sequence[str]) -> Model:
         """The model of some columns, all others integrated out (they drop out of C)."""
-        at = self.schema.independent_of(columns)
-        g, square = self.gaussian, np.ix_(at, at)
-        low = None if g.low is None else g.low[square]
-        measured = None if g.measured is None else g.measured[square]
+        return self._smaller(self.law.marginal(self.schema.independent_of(columns)), columns)
+
+    def _smaller(self, law: Law, columns: Sequence[str]) -> Model:
         return replace(
             self,
             schema=self.schema.select(list(columns)),
-            gaussian=replace(g, mean=g.mean[at], covariance=g.covariance[square], low=low, measured=measured),
+            law=law,
             target=self.target if self.target in columns else None,
             moments=None,
         )
@@ -292,21 +283,22 @@ class Model:
         lift = self.schema.lifts[self.schema.position(name)]
         at = self.schema.independent_of(name)
         if isinstance(lift, (Categorical, Boolean)):
-            return class_output(lift, class_probabilities(self.gaussian, x, at), output, draws, seed)
-        mean, scale, dof = predict(self.gaussian, x, at, scales=output != "mean")
-        return number_output(lift, Predictive(name, mean[:, 0], scale[:, 0], dof), output, level, draws, seed)
+            return class_output(lift, self.law.probabilities(x, at), output, draws, seed)
+        if output == "mean":
+            return cells(lift, self.law.expect(x, at))
+        return number_output(lift, self.law.density(x, at, name), output, level, draws, seed)
 
     # ------------------------------------------------------------------ the joint distribution
 
     def log_prob(self, data: Any) -> NDArray[np.float64]:
         """Log probability density of each row in nats (n,); missing cells are integrated out."""
-        return log_prob(self.gaussian, self._lift(data), self._categories())
+        return self.law.log_prob(self._lift(data), self._categories())
 
     def sample(self, n: int, seed: int | None = None) -> pd.DataFrame:
         """``n`` random rows of the model, as a table like the one it was fitted to."""
         import pandas as pd
 
-        x = sample(self.gaussian, n, self._categories(), np.random.default_rng(seed))
+        x = self.law.sample(n, self._categories(), np.random.default_rng(seed))
         return pd.DataFrame({name: self._cells(name, x) for name in self.columns})
 
     def impute(self, data: Any) -> Any:
@@ -317,8 +309,8 @@ class Model:
         """
         table = open_table(data)
         x = self._lift(table)
-        filled = fill(self.gaussian, x)
-        cells: Cells = {}
+        filled = self.law.fill(x)
+        found: Cells = {}
         for name in self.columns:
             at = self.schema.independent_of(name)
             absent = np.asarray(np.isnan(x[:, at]).any(axis=1))
@@ -326,11 +318,11 @@ class Model:
                 continue
             lift = self.schema.lifts[self.schema.position(name)]
             if isinstance(lift, (Categorical, Boolean)):
-                p = class_probabilities(self.gaussian, x[absent], at)
-                cells[name] = (absent, lift.inverse(p) if isinstance(lift, Categorical) else p[:, 1] > 0.5)
+                p = self.law.probabilities(x[absent], at)
+                found[name] = (absent, lift.inverse(p) if isinstance(lift, Categorical) else p[:, 1] > 0.5)
             else:
-                cells[name] = (absent, lift.inverse(filled[absent][:, at]))
-        return with_cells(data, table, cells)
+                found[name] = (absent, lift.inverse(filled[absent][:, at]))
+        return with_cells(data, table, found)
 
     # ------------------------------------------------------------------ explanation
 

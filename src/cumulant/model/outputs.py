@@ -13,27 +13,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.lift import Lift
-    from cumulant.solve.predictive import Predictive
+    from cumulant.solve.law import Density
 
-__all__ = ["class_output", "number_output", "with_index"]
+__all__ = ["cells", "class_output", "number_output", "with_index"]
 
 
-def number_output(lift: Lift, density: Predictive, output: str, level: float, draws: int, seed: int | None) -> Any:
-    """Mean, interval, density or samples of a column of numbers, dates or times."""
+def cells(lift: Lift, values: NDArray[np.float64]) -> NDArray[Any]:
+    """Values of a column's field, of any shape, as its cells."""
+    return lift.inverse(values.reshape(-1, 1)).reshape(values.shape)
 
-    def cells(values: NDArray[np.float64]) -> NDArray[Any]:
-        return lift.inverse(values.reshape(-1, 1)).reshape(values.shape)
 
-    if output == "mean":
-        return cells(density.mean)
+def number_output(lift: Lift, density: Density, output: str, level: float, draws: int, seed: int | None) -> Any:
+    """Interval, density or samples of a column of numbers, dates or times."""
     if output == "density":
         return density
     if output == "samples":
-        return cells(density.sample(draws, seed))
+        return cells(lift, density.sample(draws, seed))
     import pandas as pd
 
     low, high = density.interval(level)
-    return pd.DataFrame({"mean": cells(density.mean), "low": cells(low), "high": cells(high)})
+    return pd.DataFrame({"mean": cells(lift, density.mean), "low": cells(lift, low), "high": cells(lift, high)})
 
 
 def class_output(lift: Categorical | Boolean, p: NDArray[np.float64], output: str, draws: int, seed: int | None) -> Any:

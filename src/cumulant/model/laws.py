@@ -1,0 +1,19 @@
+"""The laws a model can hold, by the name that its file gives the theory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cumulant.solve.gaussian import GaussianLaw
+
+if TYPE_CHECKING:
+    from cumulant.solve.law import Law
+
+__all__ = ["LAWS", "name_of"]
+
+LAWS: dict[str, type[Law]] = {"gaussian": GaussianLaw}
+
+
+def name_of(law: Law) -> str:
+    """The name of a law's theory in files."""
+    return next(name for name, kind in LAWS.items() if isinstance(law, kind))

@@ -1,0 +1,81 @@
+"""Which solver answers which theory: the one place that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cumulant.errors import OptionError
+from cumulant.solve.exact import solve_exact
+from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.predictive import Fields
+from cumulant.theory import Gaussian
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cumulant.measure import Moments
+    from cumulant.solve.law import Law
+    from cumulant.solve.prior import Prior
+
+    Index = NDArray[np.int64]
+
+__all__ = ["Solved", "solve_law", "theory_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What a solver gives.
+
+    Parameters
+    ----------
+    law
+        The probability of the independent fields.
+    prior
+        The mass and how it was chosen.
+    notes, warnings
+        What was done that the user should know, and what the user should mind.
+    """
+
+    law: Law
+    prior: Prior
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index | None) -> Solved:
+    if m.schema.wide:
+        name = m.schema.columns[m.schema.wide[0]]
+        raise OptionError(f"column '{name}' is measured by level, which has no solver; measure it as 'categorical'")
+    s = solve_exact(m, prior, target)
+    fields = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
+    return Solved(GaussianLaw(fields), s.prior, s.notes, s.warnings)
+
+
+# A solver is a function (moments, theory, prior, target fields or None) → Solved.
+SOLVERS: dict[type, Callable[[Moments, Any, str | float | None, Index | None], Solved]] = {
+    Gaussian: _gaussian,
+}
+
+
+def theory_of(theory: Any) -> Any:
+    """The theory that was named: ``"auto"`` is the Gaussian one.
+
+    Raises
+    ------
+    OptionError
+        No solver answers it.
+    """
+    if isinstance(theory, str) and theory == "auto":
+        return Gaussian()
+    if type(theory) not in SOLVERS:
+        known = ", ".join(f"cm.{kind.__name__}()" for kind in SOLVERS)
+        raise OptionError(f"theory={theory!r}: choose 'auto' or {known}")
+    return theory
+
+
+def solve_law(m: Moments, theory: Any, prior: str | float | None, target: Index | None) -> Solved:
+    """Solve moments for the law of a theory."""
+    return SOLVERS[type(theory)](m, theory, prior, target)
