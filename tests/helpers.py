@@ -1,4 +1,4 @@
-"""Enrolment: one line here crosses a new kind of table with every law that moments and models must obey."""
+"""Enrolment: one line here crosses a new kind of table, or a group, with every law that it must obey."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+
+import cumulant.symmetry as sym
 
 Rng = np.random.Generator
 
@@ -45,4 +47,26 @@ def awkward(rng: Rng, n: int) -> pd.DataFrame:
 
 TABLES: dict[str, Callable[[Rng, int], pd.DataFrame]] = {
     f.__name__: f for f in (numbers, far_from_zero, with_gaps, mixed, mixed_with_gaps, awkward)
+}
+
+# Small enough to be averaged over element by element. Rotations are laws of their own: see test_symmetry_rotations.
+GROUPS: dict[str, Callable[[], sym.Group]] = {
+    "trivial": lambda: sym.trivial(4),
+    "Z2": lambda: sym.z2(4),
+    "Z2 per block": lambda: sym.z2(5, [[0, 2], [1, 3]]),
+    "S5": lambda: sym.symmetric(5),
+    "exchangeable blocks": lambda: sym.symmetric([[0, 3], [1, 4], [2, 5]]),
+    "C6": lambda: sym.cyclic(6),
+    "C4 on blocks": lambda: sym.cyclic([[0, 4], [1, 5], [2, 6], [3, 7]]),
+    "D5": lambda: sym.dihedral(5),
+    "D3 on blocks": lambda: sym.dihedral([[0, 1], [2, 3], [4, 5]]),
+    "translations 2x3": lambda: sym.grid_translations(2, 3),
+    "D4 of 3x3": lambda: sym.square(3),
+    "torus 3x3": lambda: sym.square(3, translations=True),
+    "wreath": lambda: sym.wreath([[0, 1], [2, 3], [4, 5]]),
+    "hyperoctahedral": lambda: sym.hyperoctahedral(4),
+    "quaternions": lambda: sym.Group.of(4, [([1, 0, 3, 2], [1, -1, -1, 1]), ([2, 3, 0, 1], [1, 1, -1, -1])]),
+    "quarter turn": lambda: sym.Group.of(5, [([1, 0, 2, 4, 3], [1, -1, 1, 1, 1])]),
+    "pairs and a spectator": lambda: sym.Group.of(5, [[(0, 1), (2, 3)]]),
+    "ring and a pair": lambda: sym.Group.of(6, [[(0, 1, 2, 3)], [(4, 5)]]),
 }

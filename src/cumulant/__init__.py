@@ -21,13 +21,18 @@ __all__ = [
     "load",
     "measure",
     "solve",
+    "symmetry",
 ]
 
 
 def __getattr__(name: str) -> object:
-    # The comparison with descent is for showing; a fit should not pay for importing it.
+    # The comparison with descent is for showing, and most fits declare no group: neither is paid for on import.
     if name == "compare":
         from cumulant.explain.ledger import compare
 
         return compare
+    if name == "symmetry":
+        import importlib
+
+        return importlib.import_module("cumulant.symmetry")
     raise AttributeError(f"module 'cumulant' has no attribute '{name}'")

@@ -1,0 +1,45 @@
+"""Groups that act on the columns: what they are, what they leave invariant, and what that saves."""
+
+from cumulant.symmetry.canonical import equivalent, key
+from cumulant.symmetry.catalogue import (
+    cyclic,
+    dihedral,
+    grid_translations,
+    hyperoctahedral,
+    orthogonal,
+    square,
+    symmetric,
+    trivial,
+    wreath,
+    z2,
+)
+from cumulant.symmetry.chain import contains, elements, is_subgroup, order
+from cumulant.symmetry.group import Group, Rotations
+from cumulant.symmetry.orbits import Orbits, burnside, orbits
+from cumulant.symmetry.reynolds import parameters, reynolds
+
+__all__ = [
+    "Group",
+    "Orbits",
+    "Rotations",
+    "burnside",
+    "contains",
+    "cyclic",
+    "dihedral",
+    "elements",
+    "equivalent",
+    "grid_translations",
+    "hyperoctahedral",
+    "is_subgroup",
+    "key",
+    "orbits",
+    "order",
+    "orthogonal",
+    "parameters",
+    "reynolds",
+    "square",
+    "symmetric",
+    "trivial",
+    "wreath",
+    "z2",
+]

@@ -1,0 +1,237 @@
+"""Orbits of columns, pairs, triples and quadruples, from generators alone.
+
+Index tuples are joined to their images and the connected components are the orbits; the group is never enumerated.
+Where signs are flipped, a tuple and its negative are two points, and an orbit that holds both carries no moment: it
+equals its own negative. One number per remaining orbit is what an invariant moment is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import comb
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.errors import OptionError, ResourceError
+from cumulant.symmetry.chain import elements
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.symmetry.group import Group
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["Orbits", "burnside", "orbits"]
+
+MOST_TUPLES = 30_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Orbits:
+    """Orbits of index tuples i ≤ j ≤ … under a group (or of ordered ones).
+
+    Parameters
+    ----------
+    degree, length
+        Number of columns p and of indices k.
+    labels
+        Orbit of each tuple (N,), -1 where the moment vanishes. Tuples are in colexicographic order: see `rank`.
+    signs
+        Sign of each tuple relative to the first of its orbit (N,).
+    ordered
+        Whether (i, j) and (j, i) are two tuples; they are numbered i·p + j then.
+    """
+
+    degree: int
+    length: int
+    labels: Index
+    signs: Index
+    ordered: bool = False
+
+    @cached_property
+    def count(self) -> int:
+        """Number of orbits that carry a moment: the free parameters of this order."""
+        return int(self.labels.max(initial=-1)) + 1
+
+    @cached_property
+    def sizes(self) -> Index:
+        """Number of tuples in each orbit (count,)."""
+        return np.bincount(self.labels[self.labels >= 0], minlength=self.count)
+
+    @cached_property
+    def representatives(self) -> Index:
+        """The first tuple of each orbit (count, k)."""
+        first = np.full(self.count, -1, dtype=np.int64)
+        kept = np.flatnonzero(self.labels >= 0)[::-1]
+        first[self.labels[kept]] = kept
+        if self.ordered:
+            return np.stack(np.unravel_index(first, (self.degree,) * self.length), axis=1)
+        return multisets(self.degree, self.length)[first]
+
+    def collect(self, values: Array) -> Array:
+        """Mean of the values (N,) over each orbit, with signs (count,)."""
+        total = np.bincount(np.maximum(self.labels, 0), self._counted * values, minlength=self.count)[: self.count]
+        return np.asarray(total / self.sizes)
+
+    def spread(self, means: Array) -> Array:
+        """The value of each tuple (N,) from that of its orbit (count,)."""
+        if not self.count:
+            return np.zeros(len(self.labels))
+        return np.asarray(self._counted * means[np.maximum(self.labels, 0)])
+
+    @cached_property
+    def _counted(self) -> Array:
+        return np.where(self.labels >= 0, self.signs, 0).astype(np.float64)
+
+    def matrix(self) -> Index:
+        """The orbit of each pair as a (p, p) picture, -1 where nothing is left; pairs only."""
+        if self.length != 2:
+            raise OptionError(f"a matrix shows orbits of pairs, not of {self.length} columns")
+        if self.ordered:
+            return self.labels.reshape(self.degree, self.degree)
+        out = np.empty((self.degree, self.degree), dtype=np.int64)
+        rows, columns = np.tril_indices(self.degree)
+        out[rows, columns] = out[columns, rows] = self.labels
+        return out
+
+
+def orbits(group: Group, length: int, *, ordered: bool = False) -> Orbits:
+    """Orbits of tuples of columns under a group.
+
+    Parameters
+    ----------
+    group
+        The group; for rotations, the finite group that has their invariants (exact for up to three indices; what
+        rotations leave of fourth moments is less, see `parameters`).
+    length
+        How many indices: 1 for columns, 2 for pairs, …
+    ordered
+        Tell (i, j) from (j, i).
+
+    Raises
+    ------
+    ResourceError
+        There are more tuples than fit in memory.
+
+    Examples
+    --------
+    >>> import cumulant.symmetry as sym
+    >>> [sym.orbits(sym.symmetric(5), k).count for k in (1, 2, 3, 4)]
+    [1, 2, 3, 5]
+    >>> [sym.orbits(sym.z2(5), k).count for k in (1, 2, 3, 4)]
+    [0, 15, 0, 70]
+    """
+    if length < 1:
+        raise OptionError(f"orbits of {length} columns: give 1 or more")
+    group = group.discrete
+    p = group.degree
+    n = p**length if ordered else comb(p + length - 1, length)
+    if n * (2 if group.signed else 1) > MOST_TUPLES:
+        raise ResourceError(
+            f"{n:,} tuples of {length} of {p} columns are too many to join into orbits; choose a lower order"
+        )
+    places = np.stack(np.unravel_index(np.arange(n), (p,) * length), axis=1) if ordered else multisets(p, length)
+    sources, targets, flips = [], [], []
+    at = np.arange(n)
+    for image, sign in zip(group.images, group.signs, strict=True):
+        moved = image[places]
+        to = np.ravel_multi_index(tuple(moved.T), (p,) * length) if ordered else rank(np.sort(moved, axis=1))
+        flip = (sign[places] < 0).sum(axis=1) % 2 if group.signed else np.zeros(n, dtype=np.int64)
+        away = (to != at) | (flip > 0)
+        sources.append(at[away])
+        targets.append(to[away])
+        flips.append(flip[away])
+    return _joined(n, p, length, ordered, sources, targets, flips, signed=group.signed)
+
+
+def _joined(
+    n: int, p: int, length: int, ordered: bool, sources: list[Index], targets: list[Index], flips: list[Index],
+    *, signed: bool,
+) -> Orbits:  # fmt: skip
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not sources or not sum(map(len, sources)):
+        return Orbits(p, length, np.arange(n), np.ones(n, dtype=np.int64), ordered)
+    a, b, flip = np.concatenate(sources), np.concatenate(targets), np.concatenate(flips)
+    points = n
+    if signed:
+        # Point t is the tuple, t + n its negative.
+        a, b = np.concatenate([a, a + n]), np.concatenate([b + n * flip, b + n * (1 - flip)])
+        points = 2 * n
+    edges = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(points, points))
+    found = connected_components(edges, directed=False)[1].astype(np.int64)
+    if not signed:
+        return Orbits(p, length, _renumbered(found), np.ones(n, dtype=np.int64), ordered)
+    plus, minus = found[:n], found[n:]
+    alive = plus != minus
+    both = np.where(alive, np.minimum(plus, minus), -1)
+    labels = np.full(n, -1, dtype=np.int64)
+    labels[alive] = _renumbered(both[alive])
+    sign = np.ones(n, dtype=np.int64)
+    _, first = np.unique(labels[alive], return_index=True)
+    reference = plus[alive][first]
+    sign[alive] = np.where(plus[alive] == reference[labels[alive]], 1, -1)
+    return Orbits(p, length, labels, sign, ordered)
+
+
+def _renumbered(labels: Index) -> Index:
+    """The same classes numbered in order of their first member."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    number = np.empty(len(first), dtype=np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    return number[inverse]
+
+
+def multisets(p: int, k: int) -> Index:
+    """All i ≤ j ≤ … of k indices below p, in colexicographic order (N, k)."""
+    out = np.arange(p)[:, None]
+    for length in range(2, k + 1):
+        # Those that end in l are l appended to every shorter one with entries up to l: a leading slice.
+        counts = np.array([comb(last + length - 1, length - 1) for last in range(p)], dtype=np.int64)
+        last = np.repeat(np.arange(p), counts)
+        starts = np.repeat(np.cumsum(counts) - counts, counts)
+        head = out[np.arange(len(last)) - starts]
+        out = np.concatenate([head, last[:, None]], axis=1)
+    return out
+
+
+def rank(tuples: Index) -> Index:
+    """Place of sorted tuples (N, k) among `multisets`: Σ_a C(t_a + a, a + 1)."""
+    out = np.zeros(len(tuples), dtype=np.int64)
+    for a in range(tuples.shape[1]):
+        term = np.ones(len(tuples), dtype=np.int64)
+        for i in range(a + 1):
+            term = term * (tuples[:, a] + i) // (i + 1)
+        out += term
+    return out
+
+
+def burnside(group: Group, length: int) -> int:
+    """Number of invariants among moments of k indices, by averaging characters over all elements of the group.
+
+    The slow twin of `orbits`: the average over G of the trace of its action on symmetric tensors of order k, from
+    Newton's identities h_k = (1/k) Σ_i h_{k-i} tr gⁱ.
+
+    References
+    ----------
+    Burnside, Theory of Groups of Finite Order (1911), section 145; Molien (1897) for the signed case.
+    """
+    from fractions import Fraction
+
+    images, signs = elements(group)
+    total = Fraction(0)
+    for image, sign in zip(images, signs, strict=True):
+        traces, at, flip = [], np.arange(group.degree), np.ones(group.degree, dtype=np.int64)
+        for _ in range(length):
+            at, flip = image[at], flip * sign[at]
+            traces.append(int(flip[at == np.arange(group.degree)].sum()))
+        h = [Fraction(1)]
+        for k in range(1, length + 1):
+            h.append(sum((h[k - i] * traces[i - 1] for i in range(1, k + 1)), Fraction(0)) / k)
+        total += h[length]
+    return int(total / len(images))
