@@ -12,6 +12,7 @@ import numpy as np
 from cumulant.errors import DataError
 from cumulant.measure import kernels, limbs
 from cumulant.measure.moments import Moments
+from cumulant.measure.powers import PowerSums
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,13 +121,15 @@ class Accumulator:
         self._missing = missing
         self._threads = threads
         self._plain = self._new_sums(start)
+        self._powers = _new_powers(start)
         self._weight = np.zeros(start.folds)
 
     def _new_sums(self, m: Moments) -> kernels.RowSums | None:
-        # A category that has shown no level yet has no field to hold its gaps.
-        empty = set(np.flatnonzero(np.diff(m.schema.starts) == 0))
-        hides_gaps = bool(empty - set(m.schema.wide)) or not len(m.shift)
-        return None if m.exact or hides_gaps else kernels.RowSums(m.shift, m.folds, self._threads)
+        return (
+            None
+            if m.exact or _voids(m.schema) or not len(m.shift)
+            else kernels.RowSums(m.shift, m.folds, self._threads)
+        )
 
     def add(self, block: Block) -> None:
         """Add the rows of a block."""
@@ -134,7 +137,10 @@ class Accumulator:
             self._settle()
             self._m = self._m.embed(block.schema, self._m.shift_in(block.schema), self._m.presence)
             self._plain = self._new_sums(self._m)
+            self._powers = _new_powers(self._m)
         codes = block.codes()
+        if self._powers is not None and len(block):
+            _add_powers(self._powers, block, codes)
         if self._plain is not None and len(block) and (codes >= 0).all():
             columns = block.columns()
             done = self._plain.add(columns, block.numbers, block.weights)
@@ -153,12 +159,13 @@ class Accumulator:
 
     def state(self) -> tuple[Moments, list[NDArray[Any]]]:
         """All that was added: moments, and beside them arrays as they lie in memory."""
-        return self._m, [self._weight, *(() if self._plain is None else self._plain.state())]
+        sums = [s.state() for s in (self._plain, self._powers) if s is not None]
+        return self._m, [self._weight, *(array for pair in sums for array in pair)]
 
     def resume(self, m: Moments, arrays: Sequence[NDArray[Any]]) -> None:
         """Go on, to the last bit, from the state of an accumulator that began alike."""
         self._m = m
-        self._plain = self._new_sums(m)
+        self._plain, self._powers = self._new_sums(m), _new_powers(m)
         for here, saved in zip(self.state()[1], arrays, strict=True):
             here[...] = saved
 
@@ -178,7 +185,9 @@ class Accumulator:
             self._weight += np.bincount(fold, weights=block.weights[:done], minlength=self._m.folds)
 
     def _settle(self) -> None:
-        """Move the sums of rows without gaps into the moments."""
+        """Move the sums under way into the moments."""
+        if self._powers is not None and self._m.higher is not None:
+            self._m = replace(self._m, higher=self._m.higher.with_sums(*self._powers.take()))
         if self._plain is None:
             return
         m, sums = self._m, self._plain.take()
@@ -212,7 +221,7 @@ def accumulate(
     Blocks are dealt in turn and the shares added in order, so the result depends on the chunking and the number of
     threads alone, to the last bit.
     """
-    alone = threads == 1 or len(start.shift) >= kernels.WIDE
+    alone = threads == 1 or (len(start.shift) >= kernels.WIDE and start.higher is None)
     shares = [Accumulator(start, missing, threads if alone else 1) for _ in range(1 if alone else threads)]
     dealt = 0 if checkpoint is None else checkpoint.resume(shares)
     if alone:
@@ -242,6 +251,32 @@ def accumulate(
     for share in shares[1:]:
         total = total + share.moments()
     return total
+
+
+def _new_powers(m: Moments) -> PowerSums | None:
+    return None if m.higher is None else PowerSums(m.higher.monomials, m.shift[m.schema.independent], m.folds)
+
+
+def _add_powers(powers: PowerSums, block: Block, codes: NDArray[np.int64]) -> None:
+    """Add the rows of a block that have no gap in any column to the sums of higher order."""
+    schema, columns = block.schema, block.columns()
+    has_fields = np.diff(schema.starts) > 0
+    if _voids(schema):
+        return
+    whole = (codes >= 0).all(axis=1)
+    for i in schema.starts[:-1][has_fields]:
+        whole &= np.isfinite(columns[i])
+    numbers, weights = _numbers(block), block.weights
+    columns = [columns[i] for i in schema.independent]
+    if not whole.all():
+        columns, numbers = [c[whole] for c in columns], numbers[whole]
+        weights = None if weights is None else weights[whole]
+    powers.add(columns, numbers, weights)
+
+
+def _voids(schema: Schema) -> bool:
+    """Whether a category has shown no level yet: it has no field to hold its gaps, and nothing but gaps."""
+    return bool(set(np.flatnonzero(np.diff(schema.starts) == 0)) - set(schema.wide))
 
 
 def _numbers(block: Block) -> NDArray[np.int64]:
@@ -331,6 +366,12 @@ def _refuse_overflow(m: Moments) -> None:
         raise DataError(
             f"column '{m.schema.columns[m.schema.column_of_field[field]]}' holds numbers so large that their squares "
             "overflow (beyond some 1e154); divide the column by a power of ten"
+        )
+    if m.higher is not None and not np.isfinite(m.higher.sums).all():
+        at = m.higher.monomials.tuples[np.argmin(np.isfinite(m.higher.sums).all(axis=0))]
+        raise DataError(
+            f"column '{m.columns[at[-1] - 1]}' holds numbers so large that their powers to order {m.order} overflow; "
+            "divide the column by a power of ten"
         )
 
 

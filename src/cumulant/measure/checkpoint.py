@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,11 @@ import numpy as np
 from cumulant import storage
 from cumulant.errors import CumulantWarning, FileFormatError, IncompatibleError, SourceError
 from cumulant.lift import Schema
+from cumulant.measure.higher import HigherSums
 from cumulant.measure.levels import LevelSums
 from cumulant.measure.moments import Moments
 from cumulant.measure.native import library
+from cumulant.measure.requirement import Requirement
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +47,8 @@ PATIENCE = 20
 # First rows that stand for a table's content.
 ROWS = 64
 SHOWN = 60
-ARRAYS = tuple(f.name for f in fields(Moments) if f.name not in ("schema", "presence", "weighting", "levels"))
+BESIDE = ("schema", "presence", "weighting", "levels", "higher")
+ARRAYS = tuple(f.name for f in fields(Moments) if f.name not in BESIDE)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Checkpoint:
             "weighting": start.weighting,
             "exact": start.exact,
             "threads": threads,
+            "higher": None if start.higher is None else start.higher.to_state()[1],
         }
         with self._interrupts():
             yield
@@ -185,6 +189,8 @@ class Checkpoint:
             m, beside = share.state()
             arrays.update({f"{i}.{name}": getattr(m, name) for name in ARRAYS})
             arrays.update({f"{i}.{name}": array for name, array in m.levels.to_state().items()})
+            if m.higher is not None:
+                arrays.update({f"{i}.{name}": array for name, array in m.higher.to_state()[0].items()})
             arrays.update({f"{i}.beside.{j}": array for j, array in enumerate(beside)})
             states.append({"schema": m.schema.to_list(), "presence": list(m.presence), "beside": len(beside)})
         meta = {
@@ -227,14 +233,18 @@ class Checkpoint:
             weighting=weighting,
             exact=meta["exact"],
         )
+        if meta["higher"] is not None:
+            start = start.with_order(Requirement.from_dict(meta["higher"]))
         shares = []
         for i, state in enumerate(meta["shares"]):
-            kept = {name: arrays[f"{i}.{name}"] for name in ARRAYS}
+            kept: dict[str, Any] = {name: arrays[f"{i}.{name}"] for name in ARRAYS}
             presence = tuple(int(c) for c in state["presence"])
             schema = Schema.from_list(state["schema"])
             mine = {name.removeprefix(f"{i}."): array for name, array in arrays.items() if name.startswith(f"{i}.")}
             levels = LevelSums.from_state(mine, schema)
             m = Moments(schema, presence=presence, weighting=weighting, levels=levels, **kept)
+            if meta["higher"] is not None:
+                m = replace(m, higher=HigherSums.from_state(mine, meta["higher"], schema))
             shares.append((m, [arrays[f"{i}.beside.{j}"] for j in range(state["beside"])]))
         schema = Schema.from_list(meta["schema"])
         return Saved(start, schema, meta["threads"], meta["dealt"], meta["rows"], shares)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cumulant.errors import OptionError
 from cumulant.measure import compensated, limbs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cumulant.measure.higher import HigherEstimate
     from cumulant.measure.moments import Moments
 
 __all__ = ["Estimate", "estimate"]
@@ -40,6 +42,8 @@ class Estimate:
         Covariance of each pair over the rows where both are present (p, p), as ``pandas.DataFrame.cov``.
     complete
         Whether no cell was missing.
+    higher
+        Moments of third and higher order, or None.
     """
 
     count: float
@@ -50,6 +54,17 @@ class Estimate:
     low: NDArray[np.float64] | None
     pairwise: NDArray[np.float64]
     complete: bool
+    higher: HigherEstimate | None = None
+
+    def cumulant(self, order: int, *, unbiased: bool = False) -> NDArray[np.float64]:
+        """Joint cumulant (p,) * order, as `Moments.cumulant`."""
+        if order == 1:
+            return self.mean
+        if order == 2:
+            return self.pairwise if unbiased else self.pairwise * self.degrees / (self.degrees + 1)
+        if self.higher is None:
+            raise OptionError(f"order {order} was not measured, only up to 2; measure with order={order}")
+        return self.higher.cumulant(order, unbiased=unbiased)
 
     @cached_property
     def correlation(self) -> NDArray[np.float64]:

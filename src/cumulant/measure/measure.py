@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,8 @@ from cumulant.measure.beside import Beside
 from cumulant.measure.checkpoint import Checkpoint, fingerprint
 from cumulant.measure.conditioning import needs_compensation
 from cumulant.measure.moments import WEIGHT_KINDS, Moments
+from cumulant.measure.monomials import Monomials
+from cumulant.measure.requirement import Requirement
 from cumulant.measure.threads import cores, one_blas_thread
 from cumulant.source import Table, open_table
 from cumulant.source.progress import track
@@ -48,6 +51,7 @@ def measure(
     data: Any,
     *,
     order: int = 2,
+    requirement: Requirement | None = None,
     folds: int | None = None,
     weights: str | Sequence[float] | NDArray[np.float64] | None = None,
     weight_kind: str = "frequency",
@@ -85,6 +89,7 @@ def measure(
     data: Any,
     *,
     order: int = 2,
+    requirement: Requirement | None = None,
     folds: int | None = None,
     weights: str | Sequence[float] | NDArray[np.float64] | None = None,
     weight_kind: str = "frequency",
@@ -109,7 +114,10 @@ def measure(
         pandas or polars frame, an Arrow table or stream, a numpy array, a dict of columns; or a table in partitions
         on many machines: a Dask dataframe or array, a Spark dataframe.
     order
-        Highest order of the moments; 2 is what the Gaussian theory requires.
+        Highest order of the moments, 2 to 6; 2 is what the Gaussian theory requires. Those from the third on are
+        measured over the rows without a gap.
+    requirement
+        What a theory requires, its ``theory.requires()``, instead of all moments to an order.
     folds
         Number of sets of sums K; rows are dealt to them by a hash of the row number. Default: 10, and 1 for groups.
     weights
@@ -133,7 +141,7 @@ def measure(
         Row numbers: the first one, one per row, or the column that holds them. Default: 0, 1, 2, …; for a pandas
         frame with an integer index, the index.
     like
-        Moments whose schema, reference point, folds and precision to share.
+        Moments whose schema, reference point, folds, order and precision to share.
     delimiter
         Field separator of a CSV file; found out when not given.
     progress
@@ -171,13 +179,17 @@ def measure(
            [3.33333333, 6.66666667]])
     """
     folds = (10 if group_by is None else 1) if folds is None else folds
-    _check(order, folds, weight_kind, missing, precision)
+    required = Requirement(order) if requirement is None else requirement
+    _check(folds, weight_kind, missing, precision)
+    _check_order(required.order, weight_kind if weights is not None else "none")
     engine = ENGINES.get(type(data).__module__.partition(".")[0])
     if engine is not None:
         if checkpoint is not None:
             raise OptionError("checkpoint= is for one machine; on a cluster, the engine repeats what was lost")
         if group_by is not None:
             raise OptionError("group_by= is for one machine; select the rows of a group and measure those")
+        if required.order > 2:
+            raise OptionError(f"order={required.order} is for one machine; on a cluster, moments have order 2")
         from cumulant.measure.cluster import Options
 
         options = Options.of(
@@ -197,12 +209,12 @@ def measure(
     if group_by is not None:
         from cumulant.measure.groups import measure_groups
 
-        unfit = {"weights": weights, "like": like, "checkpoint": checkpoint}
+        unfit = {"weights": weights, "like": like, "checkpoint": checkpoint, "requirement": requirement}
         return measure_groups(
             data,
             group_by,
             unfit={name: value is not None for name, value in unfit.items()}
-            | {"precision": precision == "compensated"},
+            | {"precision": precision == "compensated", "order": order > 2},
             folds=folds,
             missing=missing,
             columns=columns,
@@ -220,8 +232,9 @@ def measure(
     pilot = _take(batches, PILOT_ROWS)
     kept = None
     if checkpoint is not None:
-        decided = {"folds": folds, "weight_kind": weight_kind, "missing": missing, "levels": levels}
+        decided: dict[str, Any] = {"folds": folds, "weight_kind": weight_kind, "missing": missing, "levels": levels}
         given = {"lifts": lifts, "precision": precision, "weights": side.weights, "rows": side.rows, "like": like}
+        decided["order"] = asdict(required)
         kept = Checkpoint(checkpoint, fingerprint(table, pilot, {**decided, **given}))
     weighting = "none" if weights is None else weight_kind
     saved = None if kept is None else kept.saved
@@ -237,6 +250,7 @@ def measure(
         _refuse_levels(schema, folds)
         with one_blas_thread(len(schema.fields)):
             start = _begin(schema, head, folds, weighting, precision)
+        start = _with_room(start, required)
     parts = track(table, _parts(table, start.schema, chain(pilot, batches)), enabled=progress)
     if saved is None:
         cells = (table.rows or PARALLEL_CELLS) * (len(start.schema.fields) + len(start.schema.wide))
@@ -244,11 +258,35 @@ def measure(
     else:
         threads = saved.threads
     if kept is None:
-        return accumulate(_numbered(parts, start.schema, levels, side), start, missing, threads)
+        return _told(accumulate(_numbered(parts, start.schema, levels, side), start, missing, threads))
     schema = start.schema if saved is None else saved.schema
     with kept.begun(start, threads):
         blocks = _numbered(kept.rest(parts), schema, levels, side, kept.rows)
-        return accumulate(blocks, start, missing, threads, kept)
+        return _told(accumulate(blocks, start, missing, threads, kept))
+
+
+def _with_room(start: Moments, required: Requirement) -> Moments:
+    if required.order == 2:
+        return start
+    # The sums under way of each thread, the copy that is taken of them, and the moments made of it.
+    refuse_if_beyond_memory(
+        (cores() + 2) * start.folds * Monomials.number(required, start.schema),
+        f"moments to order {required.order} of {len(start.columns):,} fields in {start.folds} folds",
+    )
+    return start.with_order(required)
+
+
+def _told(m: Moments) -> Moments:
+    """The moments; the user hears of rows that are not in all of them."""
+    if m.higher is not None and m.higher.rows.sum() < m.rows.sum():
+        left = int(m.rows.sum() - m.higher.rows.sum())
+        warnings.warn(
+            f"{left:,} of {m.rows.sum():,} rows have a missing cell and are left out of the moments of order 3 to "
+            f"{m.order}; impute them first, or choose columns= without gaps, to use them",
+            CumulantWarning,
+            stacklevel=3,
+        )
+    return m
 
 
 def _fields(table: Table, side: Beside) -> pa.Schema:
@@ -322,9 +360,7 @@ def _begin_like(like: Moments, fields: pa.Schema, weighting: str | None) -> Mome
     for name in like.schema.columns:
         if name not in fields.names:
             raise unknown_column(name, fields.names)
-    return Moments.empty(
-        like.schema, like.shift, folds=like.folds, weighting=weighting or like.weighting, exact=like.exact
-    )
+    return like.none(weighting)
 
 
 def _reference(schema: Schema, x: NDArray[np.float64], exact: bool) -> NDArray[np.float64]:
@@ -370,14 +406,20 @@ def refuse_if_beyond_memory(numbers: int, what: str) -> None:
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if need > 0.8 * have:
         raise ResourceError(
-            f"{what} need {need / 2**30:,.1f} GiB for their second moments, this machine "
-            f"has {have / 2**30:,.1f}; select columns=, lower levels=, or use fewer folds="
+            f"{what} need {need / 2**30:,.1f} GiB for their sums, this machine has {have / 2**30:,.1f}; "
+            "select columns=, lower levels=, or use fewer folds="
         )
 
 
-def _check(order: int, folds: int, weight_kind: str, missing: str, precision: str) -> None:
-    if order != 2:
-        raise OptionError(f"order={order!r}: moments of order 2 can be measured")
+def _check_order(order: int, weighting: str) -> None:
+    if order > 2 and weighting == "importance":
+        raise OptionError(
+            f"order={order}: a weight that says how precise a row is does not say what its third moments are; use "
+            'weight_kind="frequency", or order=2'
+        )
+
+
+def _check(folds: int, weight_kind: str, missing: str, precision: str) -> None:
     if not 1 <= folds <= 1000:
         raise OptionError(f"folds={folds!r}: give a whole number from 1 to 1000")
     for name, value, choices in (

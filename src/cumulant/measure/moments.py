@@ -21,11 +21,15 @@ from cumulant.errors import CumulantWarning, IncompatibleError, OptionError
 from cumulant.lift import Schema
 from cumulant.measure import limbs
 from cumulant.measure.estimate import Estimate, estimate
+from cumulant.measure.higher import HigherSums, combined
+from cumulant.measure.jackknife import jackknife
 from cumulant.measure.levels import LevelSums, embedded
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+    from cumulant.measure.requirement import Requirement
 
 __all__ = ["Moments"]
 
@@ -60,6 +64,8 @@ class Moments:
         has 1/w the variance; only ratios matter).
     levels
         Sums of the categories of many levels, which have no field in z.
+    higher
+        Sums of third and higher order, where they were asked for.
     """
 
     schema: Schema
@@ -72,6 +78,7 @@ class Moments:
     log_weights: NDArray[np.float64]
     weighting: str = "none"
     levels: LevelSums = field(default_factory=LevelSums)
+    higher: HigherSums | None = None
 
     @staticmethod
     def empty(
@@ -96,6 +103,28 @@ class Moments:
             weighting=weighting,
             levels=LevelSums.empty(schema, folds, p + 1),
         )
+
+    def none(self, weighting: str | None = None) -> Moments:
+        """The moments of no rows, seen as these are."""
+        bare = Moments.empty(
+            self.schema, self.shift, folds=self.folds, weighting=weighting or self.weighting, exact=self.exact
+        )
+        return bare if self.higher is None else bare.with_order(self.higher.requirement)
+
+    def with_order(self, requirement: Requirement) -> Moments:
+        """Room for the sums of higher order that a theory requires, before any row is measured."""
+        if requirement.order == 2:
+            return replace(self, higher=None)
+        return replace(self, higher=HigherSums.empty(requirement, self.schema, self.folds))
+
+    def second_order(self) -> Moments:
+        """The same rows without the sums of higher order."""
+        return replace(self, higher=None)
+
+    @property
+    def order(self) -> int:
+        """Highest order of the moments."""
+        return 2 if self.higher is None else self.higher.monomials.order
 
     @property
     def folds(self) -> int:
@@ -135,16 +164,18 @@ class Moments:
             squared_weights=self.squared_weights[used],
             log_weights=self.log_weights[used],
             levels=self.levels.some_folds(used),
+            higher=None if self.higher is None else self.higher.some_folds(used),
         )
 
     def _estimate(self, used: NDArray[np.bool_]) -> Estimate:
-        return estimate(
+        second = estimate(
             self,
             limbs.total(self.sums[:, used]),
             self.squares[used].sum(axis=0),
             float(self.squared_weights[used].sum()),
             int(self.rows[used].sum()),
         )
+        return second if self.higher is None else replace(second, higher=self.higher.estimate(used))
 
     @property
     def count(self) -> float:
@@ -165,6 +196,53 @@ class Moments:
     def correlation(self) -> NDArray[np.float64]:
         """Pearson correlation (p, p), pairwise; 0 off the diagonal for a constant field."""
         return self.total.correlation
+
+    def cumulant(self, order: int, *, unbiased: bool = False) -> NDArray[np.float64]:
+        """Joint cumulant of the fields, a full symmetric tensor (p,) * order.
+
+        Parameters
+        ----------
+        order
+            From 1 (the mean) to `order`. From the third on, over the rows without a gap.
+        unbiased
+            The k-statistic, whose expectation is the cumulant, for order 2 to 4; else the cumulant of the rows
+            themselves, with denominator n.
+
+        Raises
+        ------
+        OptionError
+            The order was not measured, or has no k-statistic here.
+        DataError
+            There are too few rows for a k-statistic.
+
+        References
+        ----------
+        McCullagh, Tensor Methods in Statistics (Chapman and Hall, 1987), chapters 2 and 4.
+
+        Examples
+        --------
+        >>> import cumulant as cm
+        >>> m = cm.measure({"x": [0.0, 0.0, 0.0, 1.0]}, order=3)
+        >>> m.cumulant(3)
+        array([[[0.09375]]])
+        >>> m.cumulant(3, unbiased=True)
+        array([[[0.25]]])
+        """
+        return self.total.cumulant(order, unbiased=unbiased)
+
+    def standard_error(self, order: int, *, unbiased: bool = False) -> NDArray[np.float64]:
+        """Standard error of each entry of `cumulant`, by the jackknife that leaves out one fold at a time.
+
+        Raises
+        ------
+        OptionError
+            Fewer than three folds have rows.
+
+        References
+        ----------
+        Busing, Meijer & van der Leeden, "Delete-m jackknife for unequal m", Statistics and Computing 9 (1999) 3.
+        """
+        return jackknife(self, lambda e: e.cumulant(order, unbiased=unbiased)).standard_error
 
     def frame(self, what: str = "covariance") -> pd.DataFrame:
         """``"covariance"``, ``"correlation"`` or ``"pairs"`` (counts) as a labelled pandas frame."""
@@ -207,7 +285,17 @@ class Moments:
         squares = self._squares_in(schema, shift, presence)
         sums = limbs.congruence(t, self.sums)
         levels = embedded(self, schema, t)
-        return replace(self, schema=schema, shift=shift, presence=presence, sums=sums, squares=squares, levels=levels)
+        higher = None if self.higher is None else self.higher.embed(self.schema, self.shift, schema, shift)
+        return replace(
+            self,
+            schema=schema,
+            shift=shift,
+            presence=presence,
+            sums=sums,
+            squares=squares,
+            levels=levels,
+            higher=higher,
+        )
 
     def _squares_in(self, schema: Schema, shift: NDArray[np.float64], presence: tuple[int, ...]) -> NDArray[np.float64]:
         """Σ w m x² after `embed`: (x + δ m_x)² = x² + 2δ x + δ² m_x, and a column without gaps is always present."""
@@ -273,7 +361,7 @@ class Moments:
         presence = tuple(sorted({*self.presence, *other.presence}))
         base = self if self.rows.sum() else other
         shift = base.shift_in(schema)
-        a, b = (side.embed(schema, shift, presence) for side in (self, other))
+        a, b = (side.embed(schema, shift, presence) for side in (self._joining(other), other._joining(self)))
         return replace(
             a,
             sums=limbs.combine(a.sums, b.sums, sign),
@@ -283,17 +371,24 @@ class Moments:
             log_weights=a.log_weights + sign * b.log_weights,
             weighting=weighting,
             levels=a.levels.combined(b.levels, sign),
+            higher=combined(a.higher, b.higher, sign),
         )
+
+    def _joining(self, other: Moments) -> Moments:
+        """No rows have the moments of any order."""
+        if self.rows.any() or not other.rows.any() or other.higher is None:
+            return self
+        return self.with_order(other.higher.requirement)
 
     def with_sums_of(self, other: Moments) -> Moments:
         """These moments and the sums and counts of other rows seen the same way, perhaps with fewer gaps.
 
-        Sums by level stay those of these moments: rows are added to them as they come.
+        Sums by level and of higher order stay those of these moments: rows are added to them as they come.
         """
         seen = other.embed(self.schema, self.shift, self.presence)
         if not self.rows.any() and len(seen.sums) == len(self.sums):
             # Nothing to add to: wide sums are large, and a copy of zeros is one too many.
-            return replace(seen, levels=self.levels)
+            return replace(seen, levels=self.levels, higher=self.higher)
         return replace(
             self,
             sums=limbs.combine(self.sums, seen.sums),
@@ -329,6 +424,7 @@ class Moments:
             squared_weights=self.squared_weights.sum(keepdims=True),
             log_weights=self.log_weights.sum(keepdims=True),
             levels=self.levels.merged_folds(),
+            higher=None if self.higher is None else self.higher.merged_folds(),
         )
 
     def save(self, path: str | Path) -> None:
@@ -346,11 +442,15 @@ class Moments:
             "log_weights": self.log_weights,
             **self.levels.to_state(),
         }
-        return arrays, {
+        meta = {
             "schema": self.schema.to_list(),
             "presence": list(self.presence),
             "weighting": self.weighting,
         }
+        if self.higher is not None:
+            beside, meta["higher"] = self.higher.to_state()
+            arrays |= beside
+        return arrays, meta
 
     @staticmethod
     def from_state(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Moments:
@@ -369,11 +469,12 @@ class Moments:
             arrays["log_weights"],
             meta["weighting"],
             levels=LevelSums.from_state(arrays, schema),
+            higher=None if "higher" not in meta else HigherSums.from_state(arrays, meta["higher"], schema),
         )
 
     def __repr__(self) -> str:
         n = int(self.rows.sum())
-        extra = ", compensated" if self.exact else ""
+        extra = f", order {self.order}" * (self.order > 2) + ", compensated" * self.exact
         size = f"{n:,} rows of {len(self.schema.columns)} columns, {len(self.columns)} fields"
         return f"Moments({size}, {self.folds} folds{extra})"
 

@@ -18,6 +18,7 @@ from scipy.linalg import lapack
 from cumulant.errors import DataError, OptionError
 from cumulant.lift.schema import unknown_column
 from cumulant.measure.conditioning import COLLINEAR
+from cumulant.measure.requirement import Requirement
 from cumulant.theory.derivatives import cumulant_by_differences
 
 if TYPE_CHECKING:
@@ -25,20 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Gaussian", "GaussianAction", "Requirement"]
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """What a theory needs to have been measured.
-
-    Parameters
-    ----------
-    order
-        Highest order of the moments.
-    """
-
-    order: int
+__all__ = ["Gaussian", "GaussianAction"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""What a theory needs to have been measured: said by the theory, read by `measure`, and by nobody in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cumulant.errors import OptionError
+
+__all__ = ["HIGHEST", "Requirement"]
+
+HIGHEST = 6
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a theory needs to have been measured.
+
+    Parameters
+    ----------
+    order
+        Highest order of the moments, 2 to 6.
+    target
+        Column that the moments of highest order must contain; those of lower order are all kept, because a change of
+        the reference point needs them. None: all moments.
+    monomials
+        Instead of all moments, these products of fields (by name, with repetition) and what divides them, which a
+        change of the reference point needs.
+
+    Raises
+    ------
+    OptionError
+        The order is not one that can be measured, or a product has more factors than it.
+
+    Examples
+    --------
+    >>> Requirement(order=3, target="price")
+    Requirement(order=3, target='price')
+    """
+
+    order: int
+    target: str | None = None
+    monomials: tuple[tuple[str, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.order, bool) or self.order not in range(2, HIGHEST + 1):
+            raise OptionError(f"order={self.order!r}: moments of order 2 to {HIGHEST} can be measured")
+        for product in self.monomials or ():
+            if len(product) > self.order:
+                raise OptionError(f"the product {'·'.join(product)} has more than order={self.order} factors")
+
+    @staticmethod
+    def from_dict(state: dict[str, Any]) -> Requirement:
+        """The requirement that ``dataclasses.asdict`` described."""
+        chosen = state["monomials"]
+        products = None if chosen is None else tuple(tuple(product) for product in chosen)
+        return Requirement(state["order"], state["target"], products)
+
+    def __repr__(self) -> str:
+        target = "" if self.target is None else f", target={self.target!r}"
+        chosen = "" if self.monomials is None else f", {len(self.monomials):,} monomials"
+        return f"Requirement(order={self.order}{target}{chosen})"
