@@ -13,7 +13,7 @@ import typer.main
 
 import cumulant as cm
 import cumulant.errors
-from cumulant import cli, sklearn, theory
+from cumulant import cli, notebook, sklearn, theory
 from cumulant.theory import GaussianAction, symbolic
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -26,6 +26,7 @@ OWNERS = {
     "action": GaussianAction,
     "theory": theory,
     "symbolic": symbolic,
+    "notebook": notebook,
 }
 BLOCKS = re.findall(r"^```python\n(.*?)^```", API, re.MULTILINE | re.DOTALL)
 CALLS = [call for block in BLOCKS for call in re.findall(r"^(\w+)\.(\w+)(\([^()]*\))", block, re.MULTILINE)]
@@ -86,7 +87,8 @@ def section(title: str) -> str:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_every_command_is_on_the_page(name):
     text, shared = section(f"cumulant {name}"), section("Options for reading a table")
-    for parameter in COMMANDS[name].params:
+    commands = [COMMANDS[name], *getattr(COMMANDS[name], "commands", {}).values()]
+    for parameter in (p for command in commands for p in command.params):
         if parameter.param_type_name == "option":
             long = max(parameter.opts, key=len)
             assert f"`{long}" in text + shared, f"cumulant {name} {long}"
@@ -95,7 +97,8 @@ def test_every_option_of_every_command_is_on_the_page(name):
 def test_the_page_shows_no_command_or_option_that_does_not_exist():
     headings = re.findall(r"^## cumulant (\w+)$", CLI, re.MULTILINE)
     assert set(headings) == set(COMMANDS)
-    known = {option for c in COMMANDS.values() for p in c.params for option in (*p.opts, *p.secondary_opts)}
+    nested = [c for group in COMMANDS.values() for c in getattr(group, "commands", {}).values()]
+    known = {option for c in [*COMMANDS.values(), *nested] for p in c.params for option in (*p.opts, *p.secondary_opts)}
     known |= {"--help", "--version", "--traceback", "--install-completion", "--show-completion"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", CLI)) <= known
 

@@ -6,7 +6,7 @@ Measure the moments of a table in one pass, solve for its free energy F, and pre
 from cumulant.errors import CumulantError, CumulantWarning
 from cumulant.measure import Moments, measure
 from cumulant.model import Model, fit, load, solve
-from cumulant.theory import Gaussian
+from cumulant.theory import Gaussian, Polynomial, Spins
 
 __version__ = "0.1.0"
 
@@ -16,10 +16,13 @@ __all__ = [
     "Gaussian",
     "Model",
     "Moments",
+    "Polynomial",
+    "Spins",
     "compare",
     "fit",
     "load",
     "measure",
+    "notebook",
     "solve",
     "symmetry",
 ]
@@ -31,8 +34,8 @@ def __getattr__(name: str) -> object:
         from cumulant.explain.ledger import compare
 
         return compare
-    if name == "symmetry":
+    if name in ("symmetry", "notebook"):
         import importlib
 
-        return importlib.import_module("cumulant.symmetry")
+        return importlib.import_module(f"cumulant.{name}")
     raise AttributeError(f"module 'cumulant' has no attribute '{name}'")

@@ -127,11 +127,15 @@ def _misused(error: Any) -> int:
 
 
 def _enrol() -> None:
-    from cumulant.cli import compare, demo, fit, forget, impute, inspect, merge, predict, report, sample
+    from cumulant.cli import compare, demo, fit, forget, impute, inspect, merge, notebook, predict, report, sample
 
     for command in (demo, fit, inspect, predict, impute, sample, merge, forget, compare, report):
         name = command.__name__.rpartition(".")[2]
         app.command(name, epilog=examples(*command.EXAMPLES))(getattr(command, name))
+    pages = typer.Typer(help=notebook.HELP, epilog=examples(*notebook.EXAMPLES), no_args_is_help=True)
+    for name, function in notebook.COMMANDS.items():
+        pages.command(name, epilog=examples(*(e for e in notebook.EXAMPLES if e.split()[2] == name)))(function)
+    app.add_typer(pages, name="notebook")
 
 
 _enrol()

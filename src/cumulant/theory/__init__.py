@@ -3,5 +3,7 @@
 from cumulant.measure.requirement import Requirement
 from cumulant.theory.derivatives import cumulant_by_differences
 from cumulant.theory.gaussian import Gaussian, GaussianAction
+from cumulant.theory.polynomial import Polynomial
+from cumulant.theory.spins import Spins
 
-__all__ = ["Gaussian", "GaussianAction", "Requirement", "cumulant_by_differences"]
+__all__ = ["Gaussian", "GaussianAction", "Polynomial", "Requirement", "Spins", "cumulant_by_differences"]

@@ -1,0 +1,250 @@
+"""Pages, lookup and the user's own pages, against oracles that are not the pages' formulas."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cumulant as cm
+from cumulant import symmetry as sym
+from cumulant.errors import DataError, FileFormatError, OptionError
+from cumulant.notebook import library
+from cumulant.notebook.expression import parse
+from cumulant.notebook.page import read_page
+from cumulant.notebook.tables import Table, tabulate
+from cumulant.notebook.verify import verify
+
+PAGES = {path.stem: path for path in sorted(library.BUILT_IN.glob("*.toml"))}
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(library.FOLDER_VARIABLE, str(tmp_path / "notebook"))
+    return tmp_path / "notebook"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_gives_back_the_couplings_of_its_oracle(name):
+    page = cm.notebook.page(name)
+    records = verify(page)
+    assert records
+    assert all(r.passed for r in records), records
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_says_what_a_reader_wants_to_know(name):
+    page = read_page(PAGES[name])
+    assert page.name == name
+    assert page.verified
+    for key in ("machine_learning", "physics", "behaviour", "derivation", "errors", "references"):
+        assert page.text.get(key), f"{name} has no {key}"
+
+
+# ---------------------------------------------------------------------------------- formulas
+
+
+def test_formulas_are_arithmetic():
+    f = parse("log((1 + m)/(1 - m))/2 - 2**-1*tanh(k)")
+    assert f.names == {"m", "k"}
+    assert f.evaluate({"m": 0.5, "k": 1.0}) == pytest.approx(math.atanh(0.5) - math.tanh(1.0) / 2, abs=1e-15)
+    assert f.evaluate({"m": np.array([0.0, 0.5]), "k": 0.0}).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')",
+        "m.__class__",
+        "(lambda: 1)()",
+        "[m for m in (1, 2)]",
+        "m if m > 0 else 0",
+        "m[0]",
+        "open(m)",
+        "exp(m, out=m)",
+        "'a'*10",
+        "m @ m",
+        "1j",
+        "True",
+        "m := 1",
+        "",
+        "+".join(["m"] * 3000),
+        "-" * 500 + "m",
+    ],
+)
+def test_formulas_are_nothing_else(text):
+    with pytest.raises(FileFormatError, match=r"formula"):
+        parse(text)
+
+
+def test_powers_of_numbers_do_not_grow_without_bound():
+    with pytest.raises(OverflowError):
+        parse("9**9**9**9").evaluate({})
+
+
+def test_formulas_are_sympy_s():
+    sympy = pytest.importorskip("sympy")
+    page = cm.notebook.page("spin-pair")
+    moments = {"m1": 0.2, "m2": -0.1, "q": 0.3}
+    values = {sympy.Symbol(k): v for k, v in moments.items()}
+    for name, formula in page.definitions:
+        values[sympy.Symbol(name)] = sympy.sympify(formula.text).subs(values)
+    for c in page.couplings:
+        exact = float(sympy.sympify(c.formula.text).subs(values))
+        assert page.couplings_at(moments)[c.name] == pytest.approx(exact, abs=1e-14)
+
+
+# ---------------------------------------------------------------------------------- tables
+
+
+def test_a_table_is_as_exact_as_it_says():
+    table = tabulate(math.gamma, 1.0, 4.0)
+    x = np.linspace(1.0, 4.0, 1001)
+    exact = np.array([math.gamma(v) for v in x])
+    assert np.abs(table(x) / exact - 1).max() < 1e-10
+    assert table.error <= 1e-11
+    assert math.isnan(table(4.1))
+    assert Table.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+def test_a_function_that_is_not_smooth_is_refused():
+    with pytest.raises(OptionError, match="smooth"):
+        tabulate(lambda x: 1.0 + (x > 1 / math.pi), 0.0, 1.0)
+
+
+# ---------------------------------------------------------------------------------- lookup
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["z", "x", "y"]])
+def test_exchangeable_columns_are_looked_up_whatever_they_are_called(names):
+    x = np.random.default_rng(0).normal(size=(200, 1)) + np.random.default_rng(1).normal(size=(200, 3))
+    m = cm.measure(pd.DataFrame(x, columns=names))
+    answer = cm.notebook.lookup(cm.Gaussian(), sym.symmetric(sorted(names)), m)
+    assert answer.page.name == "gaussian-exchangeable"
+    C = np.cov(x.T)
+    v, c = np.diag(C).mean(), C[np.triu_indices(3, 1)].mean()
+    averaged = (v - c) * np.eye(3) + c
+    assert answer.precision == pytest.approx(np.linalg.inv(averaged), rel=1e-10)
+
+
+def test_two_spins_are_looked_up_from_true_and_false():
+    rng = np.random.default_rng(3)
+    a = rng.random(4000) < 0.6
+    b = np.where(rng.random(4000) < 0.3, a, rng.random(4000) < 0.4)
+    m = cm.measure(pd.DataFrame({"a": a, "b": b}))
+    answer = cm.notebook.lookup(cm.Spins(), None, m)
+    cells = np.array([[np.mean((a == i) & (b == j)) for j in (True, False)] for i in (True, False)])
+    odds = math.log(cells[0, 0] * cells[1, 1] / (cells[0, 1] * cells[1, 0]))
+    assert answer.couplings["J"] == pytest.approx(odds / 4, rel=1e-9)
+    # Woolf's standard error of a log odds ratio.
+    assert answer.errors["J"] == pytest.approx(math.sqrt((1 / cells).sum() / 4000) / 4, rel=1e-4)
+
+
+def test_the_quartic_critical_point_is_where_gamma_functions_say():
+    ratio = math.gamma(0.25) ** 4 / (8 * math.pi**2)
+    assert cm.notebook.lookup("phi4", moments={"m2": 1.0, "m4": ratio}).couplings["a"] == pytest.approx(0, abs=1e-9)
+
+
+def test_numbers_that_are_missing_unknown_or_outside_are_named():
+    with pytest.raises(OptionError, match="missing: m4"):
+        cm.notebook.lookup("phi4", moments={"m2": 1.0})
+    with pytest.raises(OptionError, match="not 'm3'"):
+        cm.notebook.lookup("phi4", moments={"m2": 1.0, "m3": 0.0, "m4": 2.0})
+    with pytest.raises(DataError, match="student-t"):
+        cm.notebook.lookup("phi4", moments={"m2": 1.0, "m4": 4.0})
+    with pytest.raises(DataError, match="finite"):
+        cm.notebook.lookup("phi4", moments={"m2": 1.0, "m4": float("nan")})
+    with pytest.raises(OptionError, match="did you mean 'phi4'"):
+        cm.notebook.lookup("phi-4", moments={"m2": 1.0, "m4": 2.0})
+
+
+# ---------------------------------------------------------------------------------- a user's own pages
+
+HALF_NORMAL = """
+format = 1
+name = "half-normal"
+title = "Half-normal"
+summary = "A positive field with a Gaussian decay."
+[class]
+theory = "half-normal"
+order = 2
+symmetry = "trivial"
+fields = {x = "positive"}
+[free_energy]
+formula = "k*x**2/2"
+latex = 'F = k x^2 / 2'
+[[moment]]
+name = "m1"
+meaning = "mean"
+observable = "x"
+[[coupling]]
+name = "k"
+meaning = "stiffness"
+formula = "2/(pi*m1**2)"
+[verify]
+points = [{k = 1.0}, {k = 3.0}]
+"""
+
+
+def test_a_page_of_ones_own_is_verified_kept_and_found(tmp_path, own_folder):
+    path = tmp_path / "half.toml"
+    path.write_text(HALF_NORMAL, encoding="utf-8")
+    assert cm.notebook.add(path).verified
+    assert (own_folder / "half-normal.toml").exists()
+    answer = cm.notebook.lookup("half-normal", moments={"m1": 0.5}, count=100)
+    assert answer.couplings["k"] == pytest.approx(8 / math.pi)
+    # var k = (4/(π m³))² var x / N, var x = (1 − 2/π)/k
+    k = 8 / math.pi
+    assert answer.errors["k"] == pytest.approx(2 * k / 0.5 * math.sqrt((1 - 2 / math.pi) / k / 100), rel=1e-5)
+    with pytest.raises(OptionError, match="replace=True"):
+        cm.notebook.add(path)
+    assert cm.notebook.add(path, replace=True).verified
+
+
+def test_a_page_that_is_wrong_is_not_written(tmp_path, own_folder):
+    path = tmp_path / "half.toml"
+    path.write_text(HALF_NORMAL.replace("2/(pi*m1**2)", "2/(3.1*m1**2)"), encoding="utf-8")
+    with pytest.raises(DataError, match="quadrature"):
+        cm.notebook.add(path)
+    assert not own_folder.exists()
+
+
+def test_a_page_that_was_changed_after_it_was_verified_is_refused(tmp_path, own_folder):
+    path = tmp_path / "half.toml"
+    path.write_text(HALF_NORMAL, encoding="utf-8")
+    cm.notebook.add(path)
+    kept = own_folder / "half-normal.toml"
+    kept.write_text(HALF_NORMAL.replace("2/(pi", "3/(pi"), encoding="utf-8")
+    with pytest.raises(FileFormatError, match="changed after it was verified"):
+        cm.notebook.pages()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('formula = "2/(pi*m1**2)"', 'formula = "2/(pi*m9**2)"', "uses 'm9'"),
+        ('{x = "positive"}', '{x = "imaginary"}', "cannot be 'imaginary'"),
+        ("format = 1", "format = 9", "format = 1"),
+        ('name = "half-normal"', 'name = "../half"', "letters, digits"),
+        ('[verify]\npoints = [{k = 1.0}, {k = 3.0}]', "", "missing: verify"),
+        ('title = "Half-normal"', "title = ", "is not a page"),
+        ("points = [{k = 1.0}, {k = 3.0}]", "points = []", "nothing to be verified by"),
+    ],
+)  # fmt: skip
+def test_what_is_no_page_is_refused_by_name(tmp_path, old, new, said):
+    path = tmp_path / "half.toml"
+    assert old in HALF_NORMAL
+    path.write_text(HALF_NORMAL.replace(old, new), encoding="utf-8")
+    with pytest.raises(FileFormatError, match=said):
+        cm.notebook.add(path)
+
+
+def test_names_of_the_package_are_taken(tmp_path):
+    for suffix in (".toml", ".json"):
+        shutil.copy(PAGES["phi4"].with_suffix(suffix), tmp_path / f"mine{suffix}")
+    with pytest.raises(OptionError, match="another name"):
+        cm.notebook.add(tmp_path / "mine.toml")
