@@ -66,6 +66,14 @@ GROUPS: dict[str, Callable[[], sym.Group]] = {
     "wreath": lambda: sym.wreath([[0, 1], [2, 3], [4, 5]]),
     "hyperoctahedral": lambda: sym.hyperoctahedral(4),
     "quaternions": lambda: sym.Group.of(4, [([1, 0, 3, 2], [1, -1, -1, 1]), ([2, 3, 0, 1], [1, 1, -1, -1])]),
+    "quaternions twice": lambda: sym.Group.of(
+        8,
+        [
+            ([1, 0, 3, 2, 5, 4, 7, 6], [1, -1, -1, 1] * 2),
+            ([2, 3, 0, 1, 6, 7, 4, 5], [1, 1, -1, -1] * 2),
+        ],
+    ),
+    "grid of pairs": lambda: sym.grid_translations(2, 2, [[0, 1], [2, 3], [4, 5], [6, 7]]),
     "quarter turn": lambda: sym.Group.of(5, [([1, 0, 2, 4, 3], [1, -1, 1, 1, 1])]),
     "pairs and a spectator": lambda: sym.Group.of(5, [[(0, 1), (2, 3)]]),
     "ring and a pair": lambda: sym.Group.of(6, [[(0, 1, 2, 3)], [(4, 5)]]),

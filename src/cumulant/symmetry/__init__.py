@@ -15,23 +15,32 @@ from cumulant.symmetry.catalogue import (
 )
 from cumulant.symmetry.chain import contains, elements, is_subgroup, order
 from cumulant.symmetry.group import Group, Rotations
+from cumulant.symmetry.isotypic import Decomposition, Part, applied, found_numerically, gathered, log_determinant
 from cumulant.symmetry.orbits import Orbits, burnside, orbits
 from cumulant.symmetry.reynolds import parameters, reynolds
+from cumulant.symmetry.spectral import isotypic
 
 __all__ = [
+    "Decomposition",
     "Group",
     "Orbits",
+    "Part",
     "Rotations",
+    "applied",
     "burnside",
     "contains",
     "cyclic",
     "dihedral",
     "elements",
     "equivalent",
+    "found_numerically",
+    "gathered",
     "grid_translations",
     "hyperoctahedral",
     "is_subgroup",
+    "isotypic",
     "key",
+    "log_determinant",
     "orbits",
     "order",
     "orthogonal",
