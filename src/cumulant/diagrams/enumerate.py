@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement
+from math import factorial
 from typing import Literal
 
 from cumulant.diagrams.graph import Diagram, Edge, canonical
 from cumulant.errors import OptionError
 
-__all__ = ["Kind", "diagrams", "of_order"]
+__all__ = ["Channel", "Kind", "diagrams", "of_loops", "of_order", "up_to_labels"]
 
 Kind = Literal["all", "connected", "1PI", "2PI"]
+Channel = tuple[Diagram, int]
 KINDS = ("all", "connected", "1PI", "2PI")
 
 
@@ -117,15 +119,41 @@ def of_loops(legs: int, degrees: Sequence[int], loops: int, kind: Kind = "connec
 
     A connected diagram obeys 2 (loops − 1) + legs = Σ (degree − 2) over its vertices.
     """
-    excess = 2 * (loops - 1) + legs
+    sets = _with_excess(_interactions(degrees, kind), 2 * (loops - 1) + legs)
+    return tuple(d for vertices in sets for d in diagrams(legs, vertices, kind))
+
+
+def up_to_labels(legs: int, degrees: Sequence[int], loops: int, kind: Kind = "connected") -> tuple[Channel, ...]:
+    """The diagrams of `of_loops`, one of each set that differ by the labels of their legs alone.
+
+    Returns
+    -------
+    tuple of (Diagram, int)
+        A diagram of the set, and how many there are in it.
+
+    Examples
+    --------
+    Exchange between four legs has three channels:
+
+    >>> [(str(d), n) for d, n in up_to_labels(4, [3], 0)]
+    [('1–a, 2–a, 3–b, 4–b, a–b  (weight 1)', 3)]
+    """
+    out = []
+    for vertices in _with_excess(_interactions(degrees, kind), 2 * (loops - 1) + legs):
+        # A leg without a label is a vertex of one line.
+        for bare in diagrams(0, [1] * legs + list(vertices)):
+            d = Diagram.of(legs, bare.vertices[legs:], bare.edges)
+            if kind == "connected" or (d.two_particle_irreducible if kind == "2PI" else d.one_particle_irreducible):
+                out.append((d, factorial(legs) * d.symmetry // bare.symmetry))
+    return tuple(out)
+
+
+def _interactions(degrees: Sequence[int], kind: Kind) -> list[int]:
     if any(d < 3 for d in degrees):
         raise OptionError(f"degrees={list(degrees)!r}: vertices of degree 1 and 2 make infinitely many; resum them")
     if kind == "all":
         raise OptionError("kind='all': disconnected diagrams of a number of loops are infinitely many")
-    out: list[Diagram] = []
-    for vertices in _with_excess(sorted(set(degrees)), excess):
-        out.extend(diagrams(legs, vertices, kind))
-    return tuple(out)
+    return sorted(set(degrees))
 
 
 def _with_excess(degrees: Sequence[int], excess: int) -> Iterator[tuple[int, ...]]:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import combinations
 from math import factorial
+from typing import Any
 
 from cumulant.errors import OptionError
 
@@ -191,7 +192,7 @@ def _numberings(colours: list[int], multiplicity: list[list[int]]) -> Iterator[l
 def _refined(colours: list[int], multiplicity: list[list[int]]) -> list[int]:
     while True:
         seen = [
-            (c, row[i], sorted((colours[j], m) for j, m in enumerate(row) if m))
+            (c, row[i], tuple(sorted((colours[j], m) for j, m in enumerate(row) if m)))
             for i, (c, row) in enumerate(zip(colours, multiplicity, strict=True))
         ]
         refined = _ranked(seen)
@@ -200,13 +201,12 @@ def _refined(colours: list[int], multiplicity: list[list[int]]) -> list[int]:
         colours = refined
 
 
-def _ranked(keys: Sequence[object]) -> list[int]:
+def _ranked(keys: Sequence[tuple[Any, ...] | int]) -> list[int]:
     """Each key replaced by the number of keys that are smaller."""
-    first: dict[str, int] = {}
-    order = sorted(range(len(keys)), key=lambda i: keys[i])  # type: ignore[arg-type,return-value]
-    for rank, i in enumerate(order):
-        first.setdefault(repr(keys[i]), rank)
-    return [first[repr(key)] for key in keys]
+    first: dict[tuple[Any, ...] | int, int] = {}
+    for rank, key in enumerate(sorted(keys)):
+        first.setdefault(key, rank)
+    return [first[key] for key in keys]
 
 
 def _components(nodes: Iterable[int], edges: Iterable[Edge]) -> Iterator[frozenset[int]]:
