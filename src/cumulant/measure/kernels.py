@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cumulant.measure import compensated
 from cumulant.measure.native import library
+from cumulant.storage import packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["WIDE", "RowSums", "fold_of", "grams"]
 
-# Rows that wait in a fold's buffer, for narrow and for wide tables. Narrow sums are flat from 200 to 500; wide ones
-# leave the caches at each flush, and gain until the buffers themselves take too much memory.
-DEPTH = (256, 512)
+# Rows that wait in a fold's buffer: speed is flat from 200 to 500. Of wide tables fewer, so that all buffers together
+# stay within so many bytes.
+DEPTH, LEAST_DEPTH = 256, 128
+BUFFERS = 16 << 20
 # Fields from which a table is wide: a copy of the sums for each thread would not fit in its cache.
 WIDE = 256
 
@@ -64,16 +66,21 @@ class RowSums:
         self.shift = np.ascontiguousarray(shift, dtype=np.float64)
         self.folds = folds
         self._native = library()
-        self._sums = np.zeros((0, 0, 0))
         self._workspace = 0
+        p = len(self.shift)
+        size = (p + 1) * (p + 2) // 2 if self._native is None else self._native.cumulant_size(p)
+        # Zeros that nobody has written to take no memory yet.
+        self._sums = np.zeros((folds, size))
         if self._native is None:
-            q = len(self.shift) + 1
-            self._sums = np.zeros((folds, q, q))
             return
-        depth = DEPTH[len(self.shift) >= WIDE]
-        self._workspace = self._native.cumulant_open(len(self.shift), folds, depth, threads)
+        depth = max(LEAST_DEPTH, min(DEPTH, BUFFERS // (8 * folds * (len(shift) + 8))))
+        self._workspace = self._native.cumulant_open(len(shift), folds, depth, threads, self._sums.ctypes.data)
         if not self._workspace:
-            raise MemoryError(f"no memory for the sums of {len(self.shift):,} fields in {folds} folds")
+            raise MemoryError(f"no memory for the sums of {len(shift):,} fields in {folds} folds")
+
+    def _fresh(self) -> Array:
+        # Zeros that nobody has written to take no memory yet.
+        return np.zeros((self.folds, self._native.cumulant_size(len(self.shift)) if self._native else 0))
 
     def add(
         self,
@@ -118,23 +125,23 @@ class RowSums:
         return done
 
     def take(self) -> Array:
-        """The sums (K, q, q), which start anew."""
-        if self._native is None:
-            sums, self._sums = self._sums, np.zeros_like(self._sums)
-            return sums
+        """Upper triangles of the sums by rows (K, q(q + 1)/2), which start anew."""
         q = len(self.shift) + 1
-        out = np.empty((self.folds, q, q))
-        self._native.cumulant_take(self._workspace, out.ctypes.data)
-        return out
+        sums = self._sums
+        self._sums = np.zeros(sums.shape)
+        if self._native is not None and not self._native.cumulant_take(self._workspace, self._sums.ctypes.data):
+            raise MemoryError(f"no memory for a copy of the sums of {q - 1:,} fields")
+        return sums[:, : q * (q + 1) // 2]
 
-    def state(self) -> tuple[Array, NDArray[np.int64]]:
-        """All that was added, as views: numbers, and the rows that wait in each fold. Written to, they restore it."""
+    def state(self) -> tuple[NDArray[Any], ...]:
+        """All that was added, as views: sums, rows that wait, and their number in each fold. Written to, they restore it."""
         if self._native is None:
-            return self._sums.reshape(-1), np.zeros(0, dtype=np.int64)
-        numbers, filled = ctypes.c_void_p(), ctypes.c_void_p()
-        size = self._native.cumulant_state(self._workspace, ctypes.byref(numbers), ctypes.byref(filled))
+            return (self._sums,)
+        waiting, filled = ctypes.c_void_p(), ctypes.c_void_p()
+        size = self._native.cumulant_state(self._workspace, ctypes.byref(waiting), ctypes.byref(filled))
         return (
-            np.ctypeslib.as_array(ctypes.cast(numbers, ctypes.POINTER(ctypes.c_double)), (size,)),
+            self._sums,
+            np.ctypeslib.as_array(ctypes.cast(waiting, ctypes.POINTER(ctypes.c_double)), (size,)),
             np.ctypeslib.as_array(ctypes.cast(filled, ctypes.POINTER(ctypes.c_int64)), (self.folds,)),
         )
 
@@ -151,7 +158,8 @@ class RowSums:
         finite = np.isfinite(z).all(axis=1)
         n = len(z) if finite.all() else int(np.argmin(finite))
         rows = np.arange(numbers, numbers + n) if isinstance(numbers, int) else numbers[:n]
-        self._sums += grams(z[:n], fold_of(rows, self.folds), self.folds, None if weights is None else weights[:n])[0]
+        kept = None if weights is None else weights[:n]
+        self._sums += packed(grams(z[:n], fold_of(rows, self.folds), self.folds, kept)[0])
         return n
 
 

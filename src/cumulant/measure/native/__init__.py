@@ -23,11 +23,13 @@ def library() -> ctypes.CDLL | None:
     except OSError:
         return None
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
+    loaded.cumulant_size.restype = integer
+    loaded.cumulant_size.argtypes = [integer]
     loaded.cumulant_open.restype = pointer
-    loaded.cumulant_open.argtypes = [integer, integer, integer, ctypes.c_int]
+    loaded.cumulant_open.argtypes = [integer, integer, integer, ctypes.c_int, pointer]
     loaded.cumulant_add.restype = integer
     loaded.cumulant_add.argtypes = [pointer, integer, *[pointer] * 4, integer, pointer, pointer]
-    loaded.cumulant_take.restype = None
+    loaded.cumulant_take.restype = ctypes.c_int
     loaded.cumulant_take.argtypes = [pointer, pointer]
     loaded.cumulant_state.restype = integer
     loaded.cumulant_state.argtypes = [pointer, ctypes.POINTER(pointer), ctypes.POINTER(pointer)]

@@ -4,6 +4,9 @@
  * Both factors of a product then stream from contiguous memory in cache lines, and a tile of products stays in
  * registers over all rows of a full buffer (the packing of Goto & van de Geijn, ACM TOMS 34 (2008) 12). A buffer is
  * multiplied when it is full, so small folds cost no more than one large one.
+ *
+ * Of the sums only the upper triangle is kept, in panels as well: panel v holds fields 8v … 8v + 7 times all fields up
+ * to 8v + 7, one row of eight after the other.
  */
 
 #include <math.h>
@@ -12,15 +15,20 @@
 #include <string.h>
 
 #define WIDTH 8
+/* Rows that are packed at a time. */
+#define BLOCK 128
 
 typedef struct {
     int64_t fields, columns, panels, folds, capacity;
     int threads;
     double *buffer;   /* folds x panels x capacity x WIDTH */
-    double *sums;     /* folds x (8 panels) x (8 panels), upper tiles only */
+    double *sums;     /* folds x triangle(panels); the caller's */
     int64_t *filled;  /* rows waiting in each buffer */
     void *memory;
 } Workspace;
+
+/* Numbers in the sums of the first panels: where panel `panels` begins. */
+static inline int64_t triangle(int64_t panels) { return WIDTH * WIDTH * (panels * (panels + 1) / 2); }
 
 /* Cells in memory: where they lie, their width, and what is subtracted. */
 typedef struct {
@@ -30,17 +38,13 @@ typedef struct {
     const double *shift;
 } Source;
 
-/* Whether eight columns from c on are float64 side by side in each row. */
-static int by_rows(const Source *s, int64_t c) {
-    for (int j = 0; j < WIDTH; j++)
-        if (s->single[c + j] || s->column[c + j] != s->column[c] + 8 * j || s->stride[c + j] != s->stride[c]) return 0;
-    return 1;
-}
-
-/* Whether each of eight columns from c on is contiguous float64. */
-static int by_columns(const Source *s, int64_t c) {
-    for (int j = 0; j < WIDTH; j++)
-        if (s->single[c + j] || s->stride[c + j] != 8) return 0;
+/* Whether `count` columns from c on are cells of the same width, side by side in each row. */
+static int by_rows(const Source *s, int64_t c, int64_t count) {
+    int64_t size = s->single[c] ? sizeof(float) : sizeof(double);
+    for (int64_t j = 1; j < count; j++)
+        if (s->single[c + j] != s->single[c] || s->column[c + j] != s->column[c] + size * j ||
+            s->stride[c + j] != s->stride[c])
+            return 0;
     return 1;
 }
 
@@ -54,12 +58,16 @@ static inline int64_t fold_of(uint64_t row, uint64_t folds) {
 }
 
 #if defined(__x86_64__)
+#include <immintrin.h>
+
 #define ISA avx512
 #define LANES 8
 #define TALL 8
 #define WIDE 3
-#define TARGET __attribute__((target("avx512f,avx512dq,fma")))
+#define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,fma")))
+#define MASKED
 #include "tiles.h"
+#undef MASKED
 #undef ISA
 #undef LANES
 #undef TALL
@@ -81,23 +89,30 @@ static inline int64_t fold_of(uint64_t row, uint64_t folds) {
 
 #define ISA plain
 #define LANES 2
-#define TALL 4
-#define WIDE 1
+#define TALL 2
+#define WIDE 4
 #define TARGET
 #include "tiles.h"
 
 #if defined(__x86_64__)
-#define DISPATCH(call, ...)                                                                   \
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return call##_avx512(__VA_ARGS__); \
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return call##_avx2(__VA_ARGS__);          \
+#define DISPATCH(call, ...)                                                                                    \
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&                              \
+        __builtin_cpu_supports("avx512vl"))                                                                     \
+        return call##_avx512(__VA_ARGS__);                                                                      \
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return call##_avx2(__VA_ARGS__);       \
     return call##_plain(__VA_ARGS__)
 #else
 #define DISPATCH(call, ...) return call##_plain(__VA_ARGS__)
 #endif
 
-/* Adds the products of all fields with a stripe of WIDE vectors; returns where the next stripe begins. */
+/* Adds the products of all fields with a stripe of panels; returns where the next stripe begins. */
 static int64_t stripe(const double *buffer, int64_t rows, int64_t capacity, int64_t panels, int64_t at, double *sums) {
     DISPATCH(stripe, buffer, rows, capacity, panels, at, sums);
+}
+
+/* Folds of consecutive rows, or of numbered ones. */
+static void deal(int64_t rows, int64_t start, const int64_t *numbers, int64_t folds, int64_t *fold) {
+    DISPATCH(deal, rows, start, numbers, folds, fold);
 }
 
 /* Packs one panel of rows into their slots; NaN when a cell is not finite, else zero. */
@@ -109,9 +124,10 @@ static double pack_panel(const Workspace *w, const Source *source, int64_t panel
 /* Each stripe of the sums, like each panel of the buffers, is one thread's: the order of every sum is the same
  * whatever their number. */
 static void multiply(const Workspace *w, const double *buffer, int64_t rows, double *sums) {
-    int64_t width = stripe(buffer, 0, w->capacity, w->panels, 0, sums), end = w->panels * WIDTH;
+    int64_t width = stripe(buffer, 0, w->capacity, w->panels, 0, sums);
 #pragma omp parallel for schedule(dynamic) num_threads(w->threads) if (w->threads > 1)
-    for (int64_t i = (end - 1) / width; i >= 0; i--) stripe(buffer, rows, w->capacity, w->panels, i * width, sums);
+    for (int64_t i = (w->panels - 1) / width; i >= 0; i--)
+        stripe(buffer, rows, w->capacity, w->panels, i * width, sums);
 }
 
 static int pack(const Workspace *w, const Source *source, int64_t first, int64_t rows, double *const *slot,
@@ -125,14 +141,17 @@ static int pack(const Workspace *w, const Source *source, int64_t first, int64_t
 
 static void flush(Workspace *w, int64_t fold) {
     if (w->filled[fold]) {
-        int64_t side = WIDTH * w->panels;
-        multiply(w, w->buffer + fold * w->panels * w->capacity * WIDTH, w->filled[fold], w->sums + fold * side * side);
+        multiply(w, w->buffer + fold * w->panels * w->capacity * WIDTH, w->filled[fold],
+                 w->sums + fold * triangle(w->panels));
         w->filled[fold] = 0;
     }
 }
 
-/* A workspace for rows of `columns` numbers, to which a constant 1 is added; NULL when memory is short. */
-void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity, int threads) {
+/* Numbers that the sums of a fold take for rows of `columns` numbers, to which a constant 1 is added. */
+int64_t cumulant_size(int64_t columns) { return triangle((columns + WIDTH) / WIDTH); }
+
+/* A workspace over sums of the caller's, folds x cumulant_size, zeros to begin with; NULL when memory is short. */
+void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity, int threads, double *sums) {
     Workspace *w = calloc(1, sizeof *w);
     if (!w) return NULL;
     w->columns = columns;
@@ -141,9 +160,8 @@ void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity, int thread
     w->folds = folds;
     w->capacity = capacity;
     w->threads = threads;
-    int64_t side = WIDTH * w->panels;
-    size_t buffer = (size_t)(folds * w->panels * capacity * WIDTH), sums = (size_t)(folds * side * side);
-    w->memory = calloc(buffer + sums + WIDTH, sizeof(double));
+    w->sums = sums;
+    w->memory = calloc((size_t)(folds * w->panels * capacity * WIDTH + WIDTH), sizeof(double));
     w->filled = calloc((size_t)folds, sizeof(int64_t));
     if (!w->memory || !w->filled) {
         free(w->memory);
@@ -152,18 +170,16 @@ void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity, int thread
         return NULL;
     }
     w->buffer = (double *)(((uintptr_t)w->memory + 63) & ~(uintptr_t)63);
-    w->sums = w->buffer + buffer;
     return w;
 }
 
-/* All that a workspace holds, where it lies: the rows that wait and the sums in one run of doubles, whose length is
- * returned, and how many rows wait in each fold. Written back into an equal workspace, it goes on to the last bit. */
-int64_t cumulant_state(void *workspace, double **numbers, int64_t **filled) {
+/* All that a workspace holds beside the sums, where it lies: the rows that wait, whose length is returned, and how many
+ * they are in each fold. Written back into an equal workspace, it goes on to the last bit. */
+int64_t cumulant_state(void *workspace, double **waiting, int64_t **filled) {
     Workspace *w = workspace;
-    int64_t side = WIDTH * w->panels;
-    *numbers = w->buffer;
+    *waiting = w->buffer;
     *filled = w->filled;
-    return w->sums - w->buffer + w->folds * side * side;
+    return w->folds * w->panels * w->capacity * WIDTH;
 }
 
 void cumulant_close(void *workspace) {
@@ -173,21 +189,20 @@ void cumulant_close(void *workspace) {
     free(w);
 }
 
-#define BLOCK 128
-
 /* Where each row of a block goes: its buffer's slot, and the factor it is scaled by. Flushes buffers that would
  * overflow, so every row of the block has a slot. */
 static void place(Workspace *w, int64_t rows, int64_t start, const int64_t *numbers, const double *weights,
-                  double **slot, double *scale, int64_t *filled) {
-    int64_t size = w->panels * w->capacity * WIDTH;
+                  double **slot, double *scale, int64_t *before, int64_t *count) {
+    int64_t size = w->panels * w->capacity * WIDTH, fold[BLOCK];
+    deal(rows, start, numbers, w->folds, fold);
+    memset(count, 0, (size_t)w->folds * sizeof *count);
+    for (int64_t r = 0; r < rows; r++) count[fold[r]]++;
     for (int64_t f = 0; f < w->folds; f++)
-        if (w->filled[f] + rows > w->capacity) flush(w, f);
-    memcpy(filled, w->filled, (size_t)w->folds * sizeof *filled);
-    for (int64_t r = 0; r < rows; r++) {
-        int64_t f = fold_of((uint64_t)(numbers ? numbers[r] : start + r), (uint64_t)w->folds);
-        slot[r] = w->buffer + f * size + w->filled[f]++ * WIDTH;
-        scale[r] = weights ? sqrt(weights[r]) : 1.0;
-    }
+        if (w->filled[f] + count[f] > w->capacity) flush(w, f);
+    memcpy(before, w->filled, (size_t)w->folds * sizeof *before);
+    for (int64_t r = 0; r < rows; r++) slot[r] = w->buffer + fold[r] * size + w->filled[fold[r]]++ * WIDTH;
+    if (weights)
+        for (int64_t r = 0; r < rows; r++) scale[r] = sqrt(weights[r]);
 }
 
 /* Adds rows until a block of BLOCK rows holds a NaN or an infinity; returns how many were added, or -1 when memory is
@@ -200,14 +215,14 @@ int64_t cumulant_add(void *workspace, int64_t n, const char *const *column, cons
                      const double *weights) {
     Workspace *w = workspace;
     double *slot[BLOCK], scale[BLOCK];
-    int64_t *before = malloc((size_t)w->folds * sizeof *before);
+    int64_t *before = malloc(2 * (size_t)w->folds * sizeof *before);
     if (!before) return -1;
     Source source = {column, stride, single, shift};
     int64_t done = 0;
     while (done < n) {
         int64_t rows = n - done < BLOCK ? n - done : BLOCK;
         place(w, rows, start + done, numbers ? numbers + done : NULL, weights ? weights + done : NULL, slot, scale,
-              before);
+              before, before + w->folds);
         if (!pack(w, &source, done, rows, slot, weights ? scale : NULL)) {
             memcpy(w->filled, before, (size_t)w->folds * sizeof *before);
             break;
@@ -218,30 +233,38 @@ int64_t cumulant_add(void *workspace, int64_t n, const char *const *column, cons
     return done;
 }
 
-/* One fold's upper triangle, the constant last, to a symmetric matrix, the constant first. By tiles: a mirrored copy
- * strides through memory, and would miss the cache at every entry. */
-static void copy_out(const double *from, int64_t side, int64_t q, double *to) {
-    enum { TILE = 32 };
-    for (int64_t i0 = 0; i0 < q; i0 += TILE)
-        for (int64_t j0 = i0; j0 < q; j0 += TILE)
-            for (int64_t i = i0; i < i0 + TILE && i < q; i++)
-                for (int64_t j = j0 > i ? j0 : i; j < j0 + TILE && j < q; j++) {
-                    int64_t a = i + 1 == q ? 0 : i + 1, b = j + 1 == q ? 0 : j + 1;
-                    to[a * q + b] = to[b * q + a] = from[i * side + j];
+/* Where row i of an upper triangle of q fields, by rows, begins, less i: so that column j is j numbers on. */
+static inline int64_t row_of(int64_t i, int64_t q) { return i * q - i * (i + 1) / 2; }
+
+/* The sums of one fold from panels, the constant last, to an upper triangle by rows, the constant first. */
+static void by_triangle(const double *from, int64_t panels, int64_t q, int threads, double *to) {
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (int64_t block = 0; block < panels; block++)
+        for (int64_t v = block; v < panels; v++)
+            for (int64_t i = WIDTH * block; i < WIDTH * (block + 1) && i < q; i++)
+                for (int64_t j = WIDTH * v > i ? WIDTH * v : i; j < WIDTH * (v + 1) && j < q; j++) {
+                    double sum = from[triangle(v) + i * WIDTH + j % WIDTH];
+                    if (j + 1 < q) to[row_of(i + 1, q) + j + 1] = sum;
+                    else to[i + 1 < q ? i + 1 : 0] = sum;
                 }
 }
 
-/* Multiplies what waits and copies the sums out: folds x fields x fields, symmetric, the constant first (it is packed
- * last, so that rows stay aligned with panels). The workspace starts anew. */
-void cumulant_take(void *workspace, double *out) {
+/* Multiplies what waits and turns the sums of each fold into its upper triangle by rows, which takes no more numbers.
+ * They have the constant first; it is packed last, so that rows stay aligned with panels. Returns 0 when memory is
+ * short, and has done nothing. The workspace then goes on with `fresh` sums. */
+int cumulant_take(void *workspace, double *fresh) {
     Workspace *w = workspace;
-    int64_t q = w->fields, side = WIDTH * w->panels;
-    for (int64_t f = 0; f < w->folds; f++) flush(w, f);
-#pragma omp parallel for num_threads(w->threads) if (w->threads > 1)
+    int64_t size = triangle(w->panels);
+    double *panels = malloc((size_t)size * sizeof *panels);
+    if (!panels) return 0;
     for (int64_t f = 0; f < w->folds; f++) {
-        copy_out(w->sums + f * side * side, side, q, out + f * q * q);
-        memset(w->sums + f * side * side, 0, (size_t)(side * side) * sizeof(double));
+        flush(w, f);
+        memcpy(panels, w->sums + f * size, (size_t)size * sizeof *panels);
+        by_triangle(panels, w->panels, w->fields, w->threads, w->sums + f * size);
     }
+    free(panels);
+    w->sums = fresh;
+    return 1;
 }
 
 /* Adds the products of each row, (1, x - shift), to the sums of its group: upper triangles by rows, groups one after

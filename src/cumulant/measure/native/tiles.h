@@ -14,7 +14,7 @@ typedef double LOOSE __attribute__((vector_size(LANES * 8), aligned(8)));
 /* Adds the products of fields i, i+1, … (TALL of them) with `wide` vectors from vector v on. Both loops over the tile
  * have constant bounds once inlined, so the accumulators stay in registers. */
 TARGET static inline __attribute__((always_inline)) void JOIN(tile, ISA)(
-    const double *buffer, int64_t rows, int64_t capacity, int64_t side, int64_t i, int64_t v, int wide, double *sums) {
+    const double *buffer, int64_t rows, int64_t capacity, int64_t i, int64_t v, int wide, double *sums) {
     const double *left = buffer + (i / WIDTH) * capacity * WIDTH + i % WIDTH;
     const double *right[WIDE];
     VECTOR sum[TALL][WIDE];
@@ -27,33 +27,33 @@ TARGET static inline __attribute__((always_inline)) void JOIN(tile, ISA)(
         for (int b = 0; b < wide; b++) x[b] = *(const VECTOR *)(right[b] + r * WIDTH);
 #pragma GCC unroll 8
         for (int a = 0; a < TALL; a++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
             for (int b = 0; b < wide; b++) sum[a][b] += left[r * WIDTH + a] * x[b];
     }
-#pragma GCC unroll 8
-    for (int a = 0; a < TALL; a++)
 #pragma GCC unroll 3
-        for (int b = 0; b < wide; b++) {
-            LOOSE *to = (LOOSE *)(sums + (i + a) * side + (v + b) * LANES);
-            *to += sum[a][b];
-        }
+    for (int b = 0; b < wide; b++) {
+        double *to = sums + triangle((v + b) / SPLIT) + i * WIDTH + ((v + b) % SPLIT) * LANES;
+#pragma GCC unroll 8
+        for (int a = 0; a < TALL; a++) *(LOOSE *)(to + a * WIDTH) += sum[a][b];
+    }
 }
 
-/* Adds the products of fields with the WIDE vectors from field `at` on; returns the first field after them. */
+/* Adds the products of fields with the WIDE / SPLIT panels from panel `at` on; returns the first panel after them. */
 TARGET static int64_t JOIN(stripe, ISA)(const double *buffer, int64_t rows, int64_t capacity, int64_t panels,
                                         int64_t at, double *sums) {
-    int64_t side = WIDTH * panels, v = at / LANES, left = side / LANES - v, wide = left < WIDE ? left : WIDE;
-    /* Only tiles that reach the upper triangle. */
-    for (int64_t i = 0; rows && i < side && i < (v + wide) * LANES; i += TALL) {
-        if (wide == 1) JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 1, sums);
-#if WIDE >= 2
-        else if (wide == 2) JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 2, sums);
+    int64_t next = at + WIDE / SPLIT, end = next < panels ? next : panels;
+    for (int64_t i = 0; rows && i < end * WIDTH; i += TALL) {
+        /* Only panels that reach the upper triangle. */
+        int64_t first = i / WIDTH > at ? i / WIDTH : at, v = first * SPLIT, wide = (end - first) * SPLIT;
+        if (wide == SPLIT) JOIN(tile, ISA)(buffer, rows, capacity, i, v, SPLIT, sums);
+#if WIDE >= 2 * SPLIT
+        else if (wide == 2 * SPLIT) JOIN(tile, ISA)(buffer, rows, capacity, i, v, 2 * SPLIT, sums);
 #endif
-#if WIDE >= 3
-        else JOIN(tile, ISA)(buffer, rows, capacity, side, i, v, 3, sums);
+#if WIDE >= 3 * SPLIT
+        else JOIN(tile, ISA)(buffer, rows, capacity, i, v, 3 * SPLIT, sums);
 #endif
     }
-    return at + WIDE * LANES;
+    return next;
 }
 
 typedef double JOIN(octet, ISA) __attribute__((vector_size(64)));
@@ -84,48 +84,87 @@ TARGET static inline __attribute__((always_inline)) void JOIN(transpose, ISA)(OC
     for (int i = 0; i < 8; i++) x[i] = y[i];
 }
 
-/* Packs panel `panel` of rows first … first + rows - 1 into their slots. The returned sum of x - x is NaN where a cell
+/* The first `count` of eight cells side by side, and zeros; what lies behind them is not touched. */
+TARGET static inline __attribute__((always_inline)) OCTET JOIN(across, ISA)(const char *from, int single,
+                                                                            int64_t count) {
+#ifdef MASKED
+    __mmask8 mask = (__mmask8)((1 << count) - 1);
+    return single ? (OCTET)_mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask, from))
+                  : (OCTET)_mm512_maskz_loadu_pd(mask, from);
+#else
+    if (!single && count == WIDTH) return *(const LOOSE_OCTET *)from;
+    OCTET x = {0};
+    for (int64_t j = 0; j < count; j++) x[j] = single ? ((const float *)from)[j] : ((const double *)from)[j];
+    return x;
+#endif
+}
+
+/* Eight cells of a column from row r on. */
+TARGET static inline __attribute__((always_inline)) OCTET JOIN(down, ISA)(const Source *s, int64_t j, int64_t r) {
+    int64_t stride = s->stride[j];
+    const char *from = s->column[j] + r * stride;
+    OCTET x;
+    __builtin_prefetch(from + BLOCK * stride);
+    if (!s->single[j] && stride == sizeof(double)) return *(const LOOSE_OCTET *)from;
+    if (s->single[j])
+        for (int i = 0; i < WIDTH; i++) x[i] = *(const float *)(from + i * stride);
+    else
+        for (int i = 0; i < WIDTH; i++) x[i] = *(const double *)(from + i * stride);
+    return x;
+}
+
+/* Packs panel `panel` of rows first … first + rows - 1 into their slots. The returned sum of 0 x is NaN where a cell
  * was not finite, and zero otherwise. */
 TARGET static double JOIN(pack_panel, ISA)(const Workspace *w, const Source *s, int64_t panel, int64_t first,
                                            int64_t rows, double *const *slot, const double *scale) {
     int64_t c = panel * WIDTH, r = 0, offset = panel * w->capacity * WIDTH;
-    OCTET zero = {0}, residue = zero;
-    if (c + WIDTH <= w->columns && by_rows(s, c)) {
-        OCTET shift = *(const LOOSE_OCTET *)(s->shift + c);
-        const char *from = s->column[c] + first * s->stride[c];
-        for (; r < rows; r++, from += s->stride[c]) {
-            OCTET x = *(const LOOSE_OCTET *)from;
-            residue += x - x;
-            x -= shift;
+    int64_t count = w->columns - c < WIDTH ? w->columns - c : WIDTH;
+    /* What is subtracted: a cell that is not there counts as 0, and the one after the last column ends as 1. */
+    OCTET zero = {0}, residue = zero, base = zero;
+    for (int64_t j = 0; j < count; j++) base[j] = s->shift[c + j];
+    if (count < WIDTH) base[count] = -1;
+    if (count > 0 && by_rows(s, c, count)) {
+        int64_t stride = s->stride[c];
+        const char *from = s->column[c] + first * stride;
+        for (; r < rows; r++, from += stride) {
+            __builtin_prefetch(from + BLOCK * stride);
+            OCTET x = JOIN(across, ISA)(from, s->single[c], count);
+            residue += x * zero;
+            x -= base;
             *(OCTET *)(slot[r] + offset) = scale ? x * scale[r] : x;
         }
-    } else if (c + WIDTH <= w->columns && by_columns(s, c)) {
-        for (; r + WIDTH <= rows; r += WIDTH) {
-            OCTET x[WIDTH];
-            for (int j = 0; j < WIDTH; j++) {
-                x[j] = *(const LOOSE_OCTET *)(s->column[c + j] + (first + r) * 8);
-                residue += x[j] - x[j];
-                x[j] -= s->shift[c + j];
-            }
-            JOIN(transpose, ISA)(x);
-            for (int i = 0; i < WIDTH; i++)
-                *(OCTET *)(slot[r + i] + offset) = scale ? x[i] * scale[r + i] : x[i];
+    }
+    for (; r + WIDTH <= rows; r += WIDTH) {
+        OCTET x[WIDTH];
+        for (int64_t j = 0; j < WIDTH; j++) {
+            x[j] = j < count ? JOIN(down, ISA)(s, c + j, first + r) : zero;
+            residue += x[j] * zero;
+            x[j] -= base[j];
         }
+        JOIN(transpose, ISA)(x);
+        for (int i = 0; i < WIDTH; i++) *(OCTET *)(slot[r + i] + offset) = scale ? x[i] * scale[r + i] : x[i];
     }
     double rest = 0;
     for (; r < rows; r++)
-        for (int j = 0; j < WIDTH; j++) {
-            double x = c + j == w->columns;
-            if (c + j < w->columns) {
+        for (int64_t j = 0; j < WIDTH; j++) {
+            double x = 0;
+            if (j < count) {
                 const char *from = s->column[c + j] + (first + r) * s->stride[c + j];
                 x = s->single[c + j] ? *(const float *)from : *(const double *)from;
-                rest += x - x;
-                x -= s->shift[c + j];
+                rest += x * 0;
             }
+            x -= base[j];
             slot[r][offset + j] = scale ? x * scale[r] : x;
         }
     for (int j = 0; j < WIDTH; j++) rest += residue[j];
     return rest;
+}
+
+TARGET static void JOIN(deal, ISA)(int64_t rows, int64_t start, const int64_t *numbers, int64_t folds, int64_t *fold) {
+    if (numbers)
+        for (int64_t r = 0; r < rows; r++) fold[r] = fold_of((uint64_t)numbers[r], (uint64_t)folds);
+    else
+        for (int64_t r = 0; r < rows; r++) fold[r] = fold_of((uint64_t)(start + r), (uint64_t)folds);
 }
 
 #undef OCTET
