@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
+from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "VERSION", "decode", "encode", "packed", "read", "save", "unpacked", "write_atomically"]
+__all__ = [
+    "FORMAT", "VERSION", "decode", "diagonal", "encode", "mirrored", "packed", "read", "save", "side", "unpacked",
+    "write_atomically",
+]  # fmt: skip
 
 FORMAT = "cumulant"
 VERSION = 1
+TILE = 64
 
 
 def save(path: str | Path, kind: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
@@ -140,18 +145,47 @@ def read(path: str | Path) -> tuple[str, dict[str, NDArray[Any]], dict[str, Any]
 
 
 def packed(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The upper triangles of symmetric matrices (…, q, q), (…, q(q + 1)/2)."""
-    i, j = np.triu_indices(symmetric.shape[-1])
-    return np.ascontiguousarray(symmetric[..., i, j])
+    """The upper triangles by rows of symmetric matrices (…, q, q), (…, q(q + 1)/2)."""
+    q, start = symmetric.shape[-1], 0
+    out = np.empty((*symmetric.shape[:-2], q * (q + 1) // 2))
+    for i in range(q):
+        out[..., start : start + q - i] = symmetric[..., i, i:]
+        start += q - i
+    return out
 
 
 def unpacked(triangle: NDArray[np.float64], q: int) -> NDArray[np.float64]:
     """The symmetric matrices whose upper triangles were `packed`."""
-    out = np.zeros((*triangle.shape[:-1], q, q))
-    i, j = np.triu_indices(q)
-    out[..., i, j] = triangle
-    out[..., j, i] = triangle
-    return out
+    out, start = np.empty((*triangle.shape[:-1], q, q)), 0
+    for i in range(q):
+        out[..., i, i:] = triangle[..., start : start + q - i]
+        start += q - i
+    return mirrored(out)
+
+
+def mirrored(upper: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same matrices (…, q, q) with their upper triangles copied to the lower ones, in place."""
+    q = upper.shape[-1]
+    # By tiles: a whole row copied to a column would miss the cache at every entry.
+    for a in range(0, q, TILE):
+        b = min(a + TILE, q)
+        i, j = np.tril_indices(b - a, -1)
+        upper[..., a + i, a + j] = upper[..., a + j, a + i]
+        for c in range(b, q, TILE):
+            upper[..., c : c + TILE, a:b] = upper[..., a:b, c : c + TILE].swapaxes(-1, -2)
+    return upper
+
+
+def side(triangle: NDArray[np.float64]) -> int:
+    """The q of upper triangles (…, q(q + 1)/2)."""
+    return (isqrt(8 * triangle.shape[-1] + 1) - 1) // 2
+
+
+def diagonal(triangle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The diagonals (…, q) of matrices whose upper triangles were `packed`."""
+    q = side(triangle)
+    i = np.arange(q)
+    return triangle[..., i * q - i * (i - 1) // 2]
 
 
 def _digest(kind: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ class Plan:
     bytes_read
         Size of the table, where known.
     bytes_memory
-        Of the sums of all folds, and two more while they are added up.
+        Of the sums of all folds (triangles), and of a covariance and its factor.
     solver, prior
         What would be chosen, and why.
     """
@@ -110,7 +110,7 @@ def plan(
         arithmetic="compensated" if exact else "double",
         flops=None if rows is None else float(rows) * q * (q + 1) + p**3 / 3,
         bytes_read=table.size,
-        bytes_memory=8 * q * q * (folds + 2) * (2 if exact else 1),
+        bytes_memory=8 * (folds * q * (q + 1) // 2 + 2 * q * q) * (2 if exact else 1),
         solver="exact: mean and propagator are read off the moments, nothing is minimised",
         prior=_prior(prior, rows, p, gaps),
     )

@@ -139,8 +139,8 @@ def _missing_share(model: Model, name: str) -> float | None:
     column = m.schema.position(name)
     if column not in m.presence:
         return 0.0
-    present = m.sums[0, :, 1 + m.presence.index(column), 0].sum()
-    return float(1 - present / m.sums[0, :, 0, 0].sum())
+    present = m.packed[0, :, 1 + m.presence.index(column)].sum()
+    return float(1 - present / m.weight.sum())
 
 
 def _prior(model: Model) -> dict[str, Any]:

@@ -283,7 +283,7 @@ def _likelihood_of_weights(m: Moments | None) -> float:
     """½ Σ ln w: what importance weights, of mean one, add to the log-likelihood."""
     if m is None or m.weighting != "importance":
         return 0.0
-    n, weight = m.rows.sum(), m.sums[:, :, 0, 0].sum()
+    n, weight = m.rows.sum(), m.packed[:, :, 0].sum()
     return 0.5 * float(m.log_weights.sum() - n * np.log(weight / n))
 
 

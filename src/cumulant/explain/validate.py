@@ -126,8 +126,8 @@ def cross_validate(model: Model, target: str) -> pd.DataFrame:
     for i, k in enumerate(used):
         train, held = centred_fields(leave_out(m, k), model.gaussian.mass), centred_fields(_only(m, k))
         scores[i] = _score(regress(train, y, x), train.mean, held, y, x)
-    weight = m.sums[0, used, 0, 0]
-    rows = weight * (m.count / m.sums[0, :, 0, 0].sum())
+    weight = m.weight[used]
+    rows = weight * (m.count / m.weight.sum())
     whole = centred_fields(m)
     share = weight / weight.sum()
     pooled = [share @ scores[:, 0], whole.covariance[y, y] * whole.degrees / whole.count, share @ scores[:, 2]]
@@ -165,7 +165,7 @@ def _quadratic(a: dd.Pair, v: dd.Pair) -> float:
 
 
 def _usable_folds(m: Moments) -> list[int]:
-    weight = m.sums[0, :, 0, 0]
+    weight = m.weight
     return [k for k in range(m.folds) if weight[k] > 0 and weight[k] < weight.sum()]
 
 
@@ -222,7 +222,7 @@ def jackknife(model: Model, target: str, *, intercept: bool = True) -> Jackknife
     mass = model.gaussian.mass
     whole = regress(fields(m, mass), y, x, intercept=intercept)
     parts = [regress(fields(leave_out(m, k), mass), y, x, intercept=intercept) for k in used]
-    share = m.sums[0, used, 0, 0] / m.sums[0, used, 0, 0].sum()
+    share = m.weight[used] / m.weight[used].sum()
     value, without = _coefficients(whole), np.array([_coefficients(part) for part in parts])
     h = 1 / share[:, None]
     estimate = len(used) * value - ((1 - share[:, None]) * without).sum(axis=0)

@@ -13,6 +13,7 @@ from cumulant.errors import DataError
 from cumulant.measure import kernels, limbs
 from cumulant.measure.moments import Moments
 from cumulant.measure.powers import PowerSums
+from cumulant.storage import diagonal, packed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -193,12 +194,12 @@ class Accumulator:
         m, sums = self._m, self._plain.take()
         bare = Moments.empty(m.schema, m.shift, folds=m.folds, weighting=m.weighting)
         if m.weighting == "none":
-            rows = np.rint(sums[:, 0, 0]).astype(np.int64)
+            rows = np.rint(sums[:, 0]).astype(np.int64)
             bare = replace(bare, rows=rows, squared_weights=rows.astype(np.float64))
         else:
             # Rows are scaled by √w, whose square is w only to rounding; a count should be exact.
-            sums[:, 0, 0], self._weight = self._weight, np.zeros(m.folds)
-        self._m = m.with_sums_of(replace(bare, sums=sums[None]))
+            sums[:, 0], self._weight = self._weight, np.zeros(m.folds)
+        self._m = m.with_sums_of(replace(bare, packed=sums[None]))
 
     def _add_with_gaps(self, block: Block, codes: NDArray[np.int64]) -> None:
         x, numbers, weights = block.values(), _numbers(block), block.weights
@@ -304,15 +305,15 @@ def _added(
         z[:, 1 + k :][np.isnan(x)] = 0.0
     fold = kernels.fold_of(numbers, m.folds)
     if m.exact or z.shape[1] == 1:
-        sums = kernels.grams(z, fold, m.folds, weights, exact=m.exact)
+        sums = packed(kernels.grams(z, fold, m.folds, weights, exact=m.exact))
     else:
         plain = kernels.RowSums(np.zeros(z.shape[1] - 1), m.folds)
         plain.add(list(z[:, 1:].T), numbers, weights)
         sums = plain.take()[None]
-        sums[0, :, 0, 0] = np.bincount(fold, weights=weights, minlength=m.folds)
+        sums[0, :, 0] = np.bincount(fold, weights=weights, minlength=m.folds)
     levels = m.levels.add(list(z[:, 1:].T), np.zeros(z.shape[1] - 1), codes, numbers, weights)
     squares = m.squares + _squares(z, k, fold, m.folds, weights)
-    m = replace(m, sums=limbs.combine(m.sums, sums), squares=squares, levels=levels)
+    m = replace(m, packed=limbs.combine(m.packed, sums), squares=squares, levels=levels)
     return _counted(m, fold, weights)
 
 
@@ -360,7 +361,7 @@ def _refuse_infinite(x: Array, block: Block) -> None:
 
 
 def _refuse_overflow(m: Moments) -> None:
-    squares = np.einsum("kii->i", m.sums[0])[1 + len(m.presence) :]
+    squares = diagonal(m.packed[0]).sum(axis=0)[1 + len(m.presence) :]
     if not np.isfinite(squares).all():
         field = int(np.flatnonzero(~np.isfinite(squares))[0])
         raise DataError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cumulant import storage
 from cumulant.errors import OptionError
 from cumulant.measure import compensated, limbs
 
@@ -77,9 +78,9 @@ class Estimate:
 
 
 def estimate(
-    m: Moments, sums: NDArray[np.float64], squares: NDArray[np.float64], squared_weights: float, rows: int
+    m: Moments, packed: NDArray[np.float64], squares: NDArray[np.float64], squared_weights: float, rows: int
 ) -> Estimate:
-    """Mean and covariance from Σ w z zᵀ (1 or 2, q, q) and Σ w m x² (k, p).
+    """Mean and covariance from the upper triangle of Σ w z zᵀ (1 or 2, q(q + 1)/2) and Σ w m x² (k, p).
 
     Where cells are missing, each pair of fields uses the rows where both are present. A covariance of those rows
     beside variances of others would not cancel between columns that are nearly copies; a correlation, with the
@@ -89,23 +90,21 @@ def estimate(
     """
     k = len(m.presence)
     keep = m.schema.independent
-    x = 1 + k + keep
     shift = m.shift[keep]
-    weight = float(sums[0, 0, 0])
+    weight = float(packed[0, 0])
     # Importance weights are scaled to mean one, so that their unit cannot matter.
     unit = rows / weight if m.weighting == "importance" and weight > 0 else 1.0
     count = float(rows) if m.weighting == "importance" else weight
     lost = squared_weights / weight if m.weighting == "importance" and weight > 0 else 1.0
     if k == 0:
-        mean = _divide(sums[0, x, 0], weight)
+        mean = _divide(packed[0, 1 + keep], weight) + shift
         denominator = weight - lost
-        high, low = limbs.centred(sums[:, x[:, None], x], sums[:, x, 0], sums[:, 0, 0])
-        pairs = np.full((len(x), len(x)), weight)
-        covariance, low = _quotient(high, low, denominator)
-        covariance = _diagonal_not_negative(covariance)
-        return Estimate(
-            count, denominator * unit, pairs * unit, mean + shift, covariance, low, covariance, complete=True
-        )
+        covariance, low = _covariance(packed, keep, denominator)
+        # Every pair has the same, which takes no memory.
+        pairs = np.broadcast_to(np.float64(weight * unit), (len(keep), len(keep)))
+        return Estimate(count, denominator * unit, pairs, mean, covariance, low, covariance, complete=True)
+    x = 1 + k + keep
+    sums = storage.unpacked(packed, 1 + k + len(m.schema.fields))
     source = {c: 1 + i for i, c in enumerate(m.presence)}
     mask = np.array([source.get(int(c), 0) for c in m.schema.column_of_field[keep]], dtype=np.int64)
     total = sums.sum(axis=0)
@@ -125,6 +124,38 @@ def estimate(
     return Estimate(
         count, (weight - lost) * unit, pairs * unit, mean + shift, covariance, None, pairwise, complete=False
     )
+
+
+def _covariance(
+    packed: NDArray[np.float64], keep: NDArray[np.int64], denominator: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Scatter of the kept fields over ``denominator``, for rows without gaps, and its low limb if there is one."""
+    if len(packed) == 1:
+        covariance = _centred(packed[0], denominator)
+        if len(keep) < len(covariance):
+            covariance = covariance[np.ix_(keep, keep)]
+        return _diagonal_not_negative(covariance), None
+    q = storage.side(packed)
+    sums = storage.unpacked(packed, q)
+    high, low = limbs.centred(sums[:, 1 + keep[:, None], 1 + keep], sums[:, 1 + keep, 0], sums[:, 0, 0])
+    covariance, low = _quotient(high, low, denominator)
+    return _diagonal_not_negative(covariance), low
+
+
+def _centred(triangle: NDArray[np.float64], denominator: float) -> NDArray[np.float64]:
+    """(Σ w x xᵀ − Σ w x Σ w xᵀ / Σ w) / denominator from the triangle that holds all three, row by row."""
+    q = storage.side(triangle)
+    first, start = triangle[1:q], q
+    if not denominator > 0:
+        return np.full((q - 1, q - 1), np.nan)
+    out = np.empty((q - 1, q - 1))
+    for i in range(q - 1):
+        end = start + q - 1 - i
+        np.multiply(first[i:], -first[i] / triangle[0], out=out[i, i:])
+        out[i, i:] += triangle[start:end]
+        out[i, i:] /= denominator
+        start = end
+    return storage.mirrored(out)
 
 
 def _divide(a: NDArray[np.float64], b: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -93,7 +93,7 @@ class Groups(Mapping[Any, Moments]):
             schema=self.schema,
             shift=self.shift,
             presence=(),
-            sums=storage.unpacked(packed, 1 + len(self.shift))[None],
+            packed=packed[None],
             squares=np.zeros((len(rows), 0, len(self.shift))),
             rows=rows,
             squared_weights=rows.astype(np.float64),

@@ -76,7 +76,7 @@ def jackknife(m: Moments, functional: Callable[[Estimate], Array]) -> Jackknife:
     OptionError
         Fewer than three folds have rows.
     """
-    weight = m.sums[0, :, 0, 0] if m.higher is None else m.higher.sums[:, 0]
+    weight = m.weight if m.higher is None else m.higher.sums[:, 0]
     used = np.flatnonzero(weight > 0)
     if len(used) < 3:
         raise OptionError(

@@ -134,7 +134,7 @@ class RowSums:
         return sums[:, : q * (q + 1) // 2]
 
     def state(self) -> tuple[NDArray[Any], ...]:
-        """All that was added, as views: sums, rows that wait, and their number in each fold. Written to, they restore it."""
+        """All that was added, as views: sums, rows that wait, their number by fold. Written to, they restore it."""
         if self._native is None:
             return (self._sums,)
         waiting, filled = ctypes.c_void_p(), ctypes.c_void_p()

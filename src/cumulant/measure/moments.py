@@ -50,8 +50,9 @@ class Moments:
         Reference point of the sums, one value per field (p,), in the units of the field.
     presence
         Indices of the columns that have a presence field, ascending (k of them).
-    sums
-        Σ w z zᵀ per fold, (1, K, q, q) with q = 1 + k + p; (2, K, q, q) in compensated arithmetic: high and low parts.
+    packed
+        Σ w z zᵀ per fold, upper triangles by rows (1, K, q(q + 1)/2) with q = 1 + k + p; (2, …) in compensated
+        arithmetic: high and low parts. A triangle begins with the first row, Σ w and Σ w z.
     squares
         Σ w m x² per fold, (K, k, p): second moments of each field over the rows where each column with missing cells
         is present.
@@ -71,7 +72,7 @@ class Moments:
     schema: Schema
     shift: NDArray[np.float64]
     presence: tuple[int, ...]
-    sums: NDArray[np.float64]
+    packed: NDArray[np.float64]
     squares: NDArray[np.float64]
     rows: NDArray[np.int64]
     squared_weights: NDArray[np.float64]
@@ -95,7 +96,7 @@ class Moments:
             schema=schema,
             shift=np.zeros(p) if shift is None else shift,
             presence=(),
-            sums=np.zeros((2 if exact else 1, folds, p + 1, p + 1)),
+            packed=np.zeros((2 if exact else 1, folds, (p + 1) * (p + 2) // 2)),
             squares=np.zeros((folds, 0, p)),
             rows=np.zeros(folds, dtype=np.int64),
             squared_weights=np.zeros(folds),
@@ -134,7 +135,17 @@ class Moments:
     @property
     def exact(self) -> bool:
         """Whether the sums are kept in compensated (double-double) arithmetic."""
-        return len(self.sums) == 2
+        return len(self.packed) == 2
+
+    @property
+    def sums(self) -> NDArray[np.float64]:
+        """Σ w z zᵀ per fold as full matrices (1 or 2, K, q, q), made anew at each call."""
+        return storage.unpacked(self.packed, 1 + len(self.presence) + len(self.schema.fields))
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """Σ w of each fold (K,); without weights its rows."""
+        return self.packed[0, :, 0]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -158,7 +169,7 @@ class Moments:
         """The moments of the rows in some folds, kept apart as they are."""
         return replace(
             self,
-            sums=self.sums[:, used],
+            packed=self.packed[:, used],
             squares=self.squares[used],
             rows=self.rows[used],
             squared_weights=self.squared_weights[used],
@@ -170,7 +181,7 @@ class Moments:
     def _estimate(self, used: NDArray[np.bool_]) -> Estimate:
         second = estimate(
             self,
-            limbs.total(self.sums[:, used]),
+            limbs.total(self.packed if used.all() else self.packed[:, used]),
             self.squares[used].sum(axis=0),
             float(self.squared_weights[used].sum()),
             int(self.rows[used].sum()),
@@ -267,7 +278,7 @@ class Moments:
     def _void(self) -> frozenset[str]:
         """Columns without a single cell: their kind is a guess."""
         source = {c: 1 + i for i, c in enumerate(self.presence)}
-        weight = self.sums[0].sum(axis=0).diagonal()
+        weight = storage.diagonal(self.packed[0].sum(axis=0))
         return frozenset(name for i, name in enumerate(self.schema.columns) if not weight[source.get(i, 0)] > 0)
 
     def shift_in(self, schema: Schema) -> NDArray[np.float64]:
@@ -283,7 +294,7 @@ class Moments:
             return self
         t = self._embedding(schema, shift, presence)
         squares = self._squares_in(schema, shift, presence)
-        sums = limbs.congruence(t, self.sums)
+        packed = storage.packed(limbs.congruence(t, self.sums))
         levels = embedded(self, schema, t)
         higher = None if self.higher is None else self.higher.embed(self.schema, self.shift, schema, shift)
         return replace(
@@ -291,7 +302,7 @@ class Moments:
             schema=schema,
             shift=shift,
             presence=presence,
-            sums=sums,
+            packed=packed,
             squares=squares,
             levels=levels,
             higher=higher,
@@ -364,7 +375,7 @@ class Moments:
         a, b = (side.embed(schema, shift, presence) for side in (self._joining(other), other._joining(self)))
         return replace(
             a,
-            sums=limbs.combine(a.sums, b.sums, sign),
+            packed=limbs.combine(a.packed, b.packed, sign),
             squares=a.squares + sign * b.squares,
             rows=a.rows + sign * b.rows,
             squared_weights=a.squared_weights + sign * b.squared_weights,
@@ -386,12 +397,12 @@ class Moments:
         Sums by level and of higher order stay those of these moments: rows are added to them as they come.
         """
         seen = other.embed(self.schema, self.shift, self.presence)
-        if not self.rows.any() and len(seen.sums) == len(self.sums):
+        if not self.rows.any() and len(seen.packed) == len(self.packed):
             # Nothing to add to: wide sums are large, and a copy of zeros is one too many.
             return replace(seen, levels=self.levels, higher=self.higher)
         return replace(
             self,
-            sums=limbs.combine(self.sums, seen.sums),
+            packed=limbs.combine(self.packed, seen.packed),
             squares=self.squares + seen.squares,
             rows=self.rows + seen.rows,
             squared_weights=self.squared_weights + seen.squared_weights,
@@ -399,7 +410,7 @@ class Moments:
         )
 
     def _with_possible_folds(self) -> Moments:
-        counts = np.einsum("kii->ki", self.sums[0])
+        counts = storage.diagonal(self.packed[0])
         tolerance = 1e-9 * np.abs(counts).max(axis=0, initial=0.0)
         if (self.rows >= 0).all() and (counts >= -tolerance).all() and self.levels.possible():
             return self
@@ -418,7 +429,7 @@ class Moments:
         """The same rows in a single fold."""
         return replace(
             self,
-            sums=limbs.total(self.sums)[:, None],
+            packed=limbs.total(self.packed)[:, None],
             squares=self.squares.sum(axis=0, keepdims=True),
             rows=self.rows.sum(keepdims=True),
             squared_weights=self.squared_weights.sum(keepdims=True),
@@ -435,7 +446,7 @@ class Moments:
         """Arrays and plain data that determine these moments; the symmetric sums are packed."""
         arrays = {
             "shift": self.shift,
-            "sums": storage.packed(self.sums),
+            "sums": self.packed,
             "squares": self.squares,
             "rows": self.rows,
             "squared_weights": self.squared_weights,
@@ -457,12 +468,11 @@ class Moments:
         """The moments that `to_state` described."""
         schema = Schema.from_list(meta["schema"])
         presence = tuple(int(c) for c in meta["presence"])
-        sums = storage.unpacked(arrays["sums"], 1 + len(presence) + len(schema.fields))
         return Moments(
             schema,
             arrays["shift"],
             presence,
-            sums,
+            arrays["sums"],
             arrays["squares"],
             arrays["rows"],
             arrays["squared_weights"],

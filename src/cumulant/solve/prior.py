@@ -98,6 +98,8 @@ def choose(
 
 def effective_count(m: Moments) -> float:
     """Rows that the least measured pair of fields rests on; pairs that never meet tell nothing and do not count."""
+    if m.total.complete:
+        return m.total.count
     met = m.total.pairs[m.total.pairs > 0]
     return float(met.min()) if met.size else m.total.count
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cumulant import storage
 from cumulant.measure import compensated as dd
 from cumulant.measure import limbs
 from cumulant.solve.linear import Factor, conditional
@@ -94,8 +95,8 @@ def centred_fields(m: Moments, mass: float = 0.0) -> Fields:
 def origin_fields(m: Moments) -> Fields:
     """Second moments of all rows of ``m`` about the origin, in the precision of its sums; the mean is 0."""
     about = m.embed(m.schema, np.zeros_like(m.shift), m.presence)
-    sums = limbs.total(about.sums)
     k = len(m.presence)
+    sums = storage.unpacked(limbs.total(about.packed), 1 + k + len(m.schema.fields))
     x = 1 + k + m.schema.independent
     e = m.total
     high = sums[0][np.ix_(x, x)]
