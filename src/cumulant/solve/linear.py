@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Conditional", "Factor", "conditional", "factor"]
+__all__ = ["Conditional", "Factor", "conditional", "factor", "independent_fields"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +115,20 @@ def factor(covariance: Array, low: Array | None = None) -> Factor:
     lower, definite = _cholesky(r)
     if definite and (np.diag(lower) ** 2).min(initial=1.0) > COLLINEAR["double"]:
         return Factor(scale, varies, lower)
-    kept = _independent(r)
+    kept = _left_to_right(r)
     lower, _ = _cholesky(r[np.ix_(kept, kept)])
     return Factor(scale, kept, lower)
 
 
-def _independent(r: Array) -> NDArray[np.bool_]:
+def independent_fields(r: Array) -> NDArray[np.bool_]:
+    """Which columns of a matrix, scaled so that a diagonal of 1 is no loss, are no combination of those before."""
+    lower, definite = _cholesky(r)
+    if definite and (np.diag(lower) ** 2).min(initial=1.0) > COLLINEAR["double"]:
+        return np.ones(len(r), dtype=bool)
+    return _left_to_right(r)
+
+
+def _left_to_right(r: Array) -> NDArray[np.bool_]:
     """Which columns of a correlation matrix are no combination of those before: Cholesky, left to right."""
     p = len(r)
     lower = np.zeros((p, p))
