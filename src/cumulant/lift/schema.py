@@ -93,6 +93,16 @@ class Schema:
         found = (self._rank[i] for s in spans for i in range(s.start, s.stop) if i in self._rank)
         return np.fromiter(found, dtype=np.int64)
 
+    def places_of(self, columns: str | Sequence[str]) -> NDArray[np.int64]:
+        """Places in a row of those of one or several columns: their independent fields, then wide categories.
+
+        A row has all independent fields first, then one place for each wide category.
+        """
+        names = [columns] if isinstance(columns, str) else columns
+        chosen = [self.position(name) for name in names]
+        wide = [len(self.independent) + self.wide.index(i) for i in chosen if i in self.wide]
+        return np.concatenate([self.independent_of(names), np.array(wide, dtype=np.int64)])
+
     def position(self, column: str) -> int:
         """Index of a column; an unknown name is a ColumnError that offers close ones."""
         try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from cumulant.measure.groups import Groups
 
-__all__ = ["lifted", "lifted_with_levels", "measure"]
+__all__ = ["lifted", "measure"]
 
 PILOT_ROWS = 4096
 BLOCK_BYTES = 16 << 20
@@ -316,16 +316,9 @@ def _numbered(parts: Iterable[Any], schema: Schema, levels: int, side: Beside, f
 
 
 def lifted(data: Any, schema: Schema, *, delimiter: str | None = None) -> Iterator[NDArray[np.float64]]:
-    """The rows of a table as independent fields: blocks (n, p), NaN where a cell is missing."""
-    return (x for x, _ in lifted_with_levels(data, schema, delimiter=delimiter))
+    """The rows of a table: blocks (n, p + c) of independent fields, then the level of each wide category.
 
-
-def lifted_with_levels(
-    data: Any, schema: Schema, *, delimiter: str | None = None
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
-    """The rows of a table as independent fields (n, p), and as levels of the wide categories (n, categories).
-
-    A missing cell is NaN, a missing level -1.
+    NaN where a cell is missing.
     """
     table = open_table(data, delimiter=delimiter)
     if table.arrays is not None and all(isinstance(lift, Numeric) for lift in schema.lifts):
@@ -333,10 +326,15 @@ def lifted_with_levels(
         x = np.empty((table.rows or 0, len(schema.columns)))
         for j, name in enumerate(schema.columns):
             x[:, j] = known.get(name, np.nan)
-        yield x, np.zeros((len(x), 0), dtype=np.int64)
+        yield x
         return
     for batch in _blocks(table.open()):
-        yield schema.forward(batch)[:, schema.independent], schema.codes(batch)
+        fields = schema.forward(batch)[:, schema.independent]
+        if not schema.wide:
+            yield fields
+            continue
+        codes = schema.codes(batch)
+        yield np.column_stack([fields, np.where(codes >= 0, codes, np.nan)])
 
 
 def _begin(schema: Schema, pilot: list[pa.RecordBatch], folds: int, weighting: str, precision: str) -> Moments:
@@ -398,7 +396,9 @@ def _refuse_levels(schema: Schema, folds: int) -> None:
     )
 
 
-def refuse_if_beyond_memory(numbers: int, what: str) -> None:
+def refuse_if_beyond_memory(
+    numbers: int, what: str, remedy: str = "select columns=, lower levels=, or use fewer folds="
+) -> None:
     """Raise a ResourceError when so many numbers leave this machine no room for anything else."""
     import os
 
@@ -406,8 +406,7 @@ def refuse_if_beyond_memory(numbers: int, what: str) -> None:
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if need > 0.8 * have:
         raise ResourceError(
-            f"{what} need {need / 2**30:,.1f} GiB for their sums, this machine has {have / 2**30:,.1f}; "
-            "select columns=, lower levels=, or use fewer folds="
+            f"{what} need {need / 2**30:,.1f} GiB, this machine has {have / 2**30:,.1f}; {remedy}"
         )
 
 

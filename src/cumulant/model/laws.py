@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.levelled import LevelledLaw
 
 if TYPE_CHECKING:
     from cumulant.solve.law import Law
 
 __all__ = ["LAWS", "name_of"]
 
-LAWS: dict[str, type[Law]] = {"gaussian": GaussianLaw}
+LAWS: dict[str, type[Law]] = {"gaussian": GaussianLaw, "gaussian beside wide categories": LevelledLaw}
 
 
 def name_of(law: Law) -> str:

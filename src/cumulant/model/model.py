@@ -13,8 +13,9 @@ import numpy as np
 from cumulant.errors import ColumnError, DataError, IncompatibleError, OptionError
 from cumulant.lift import Boolean, Categorical, Schema
 from cumulant.measure import Moments, lifted, measure
-from cumulant.model.outputs import cells, class_output, number_output, with_index
+from cumulant.model.outputs import cells, class_output, level_output, number_output, with_index
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.prior import Prior
 from cumulant.source import open_table
@@ -88,6 +89,8 @@ class Model:
         OptionError
             The theory is another one.
         """
+        if isinstance(self.law, LevelledLaw):
+            return self.law.gaussian.fields
         if not isinstance(self.law, GaussianLaw):
             raise OptionError(
                 f"this belongs to the Gaussian theory, and the model's law is a {type(self.law).__name__}; "
@@ -146,7 +149,7 @@ class Model:
 
     def entropy(self, columns: str | Sequence[str] | None = None) -> float:
         """Differential entropy of some columns (default all) in nats: ½ ln det(2πe C); -inf if one is determined."""
-        at = self.schema.independent_of(self.columns if columns is None else columns)
+        at = self._numbers(self.columns if columns is None else columns)
         f = factor(self.covariance[np.ix_(at, at)])
         if f.rank < len(at):
             return -np.inf
@@ -154,7 +157,7 @@ class Model:
 
     def mutual_information(self, a: str | Sequence[str], b: str | Sequence[str]) -> float:
         """What one set of columns tells of another, in nats: −½ ln det(C_a|b)/det(C_a)."""
-        at_a, at_b = self.schema.independent_of(a), self.schema.independent_of(b)
+        at_a, at_b = self._numbers(a), self._numbers(b)
         both = sorted(set(at_a) & set(at_b))
         if both:
             raise OptionError(f"the two sets share the field '{self.fields[both[0]]}'; give disjoint sets of columns")
@@ -183,11 +186,11 @@ class Model:
         x = self._lift({name: [value] for name, value in values.items()})[0]
         rest = [name for name in self.columns if name not in values]
         observed = np.flatnonzero(~np.isnan(x))
-        return self._smaller(self.law.condition(observed, x[observed], self.schema.independent_of(rest)), rest)
+        return self._smaller(self.law.condition(observed, x[observed], self.schema.places_of(rest)), rest)
 
     def marginal(self, columns: Sequence[str]) -> Model:
         """The model of some columns, all others integrated out (they drop out of C)."""
-        return self._smaller(self.law.marginal(self.schema.independent_of(columns)), columns)
+        return self._smaller(self.law.marginal(self.schema.places_of(columns)), columns)
 
     def _smaller(self, law: Law, columns: Sequence[str]) -> Model:
         return replace(
@@ -281,7 +284,9 @@ class Model:
         seed: Any = None,
     ) -> Any:
         lift = self.schema.lifts[self.schema.position(name)]
-        at = self.schema.independent_of(name)
+        at = self.schema.places_of(name)
+        if isinstance(lift, Categorical) and lift.wide:
+            return level_output(lift, len(x), lambda rows: self.law.probabilities(x[rows], at), output, draws, seed)
         if isinstance(lift, (Categorical, Boolean)):
             return class_output(lift, self.law.probabilities(x, at), output, draws, seed)
         if output == "mean":
@@ -312,12 +317,14 @@ class Model:
         filled = self.law.fill(x)
         found: Cells = {}
         for name in self.columns:
-            at = self.schema.independent_of(name)
+            at = self.schema.places_of(name)
             absent = np.asarray(np.isnan(x[:, at]).any(axis=1))
             if name not in table.schema.names or not absent.any():
                 continue
             lift = self.schema.lifts[self.schema.position(name)]
-            if isinstance(lift, (Categorical, Boolean)):
+            if isinstance(lift, Categorical) and lift.wide:
+                found[name] = (absent, self._predict_one(name, x[absent]))
+            elif isinstance(lift, (Categorical, Boolean)):
                 p = self.law.probabilities(x[absent], at)
                 found[name] = (absent, lift.inverse(p) if isinstance(lift, Categorical) else p[:, 1] > 0.5)
             else:
@@ -429,10 +436,25 @@ class Model:
 
     def _categories(self) -> list[NDArray[np.int64]]:
         lifts = self.schema.lifts
-        return [self.schema.independent_of(lift.name) for lift in lifts if isinstance(lift, (Categorical, Boolean))]
+        return [self.schema.places_of(lift.name) for lift in lifts if isinstance(lift, (Categorical, Boolean))]
+
+    def _numbers(self, columns: str | Sequence[str]) -> NDArray[np.int64]:
+        """The fields of some columns, none of which may be a wide category."""
+        wide = [name for name in ([columns] if isinstance(columns, str) else columns) if self._is_wide(name)]
+        if wide:
+            raise OptionError(
+                f"column '{wide[0]}' is a category of many levels, which has no field in the covariance; "
+                "name columns without it"
+            )
+        return self.schema.independent_of(columns)
+
+    def _is_wide(self, name: str) -> bool:
+        return self.schema.position(name) in self.schema.wide
 
     def _cells(self, name: str, x: NDArray[np.float64]) -> NDArray[Any]:
-        lift, values = self.schema.lifts[self.schema.position(name)], x[:, self.schema.independent_of(name)]
+        lift, values = self.schema.lifts[self.schema.position(name)], x[:, self.schema.places_of(name)]
+        if isinstance(lift, Categorical) and lift.wide:
+            return lift.cells(values[:, 0].astype(np.int64))
         if isinstance(lift, Categorical):
             return lift.inverse(np.column_stack([1 - values.sum(axis=1), values]))
         cells = lift.inverse(values)
@@ -443,7 +465,7 @@ class Model:
         if not set(table.schema.names) & set(self.columns):
             theirs, ours = ", ".join(table.schema.names[:8]), ", ".join(self.columns[:8])
             raise ColumnError(f"none of the columns {theirs} is in the model; it has {ours}")
-        x = np.concatenate([np.zeros((0, len(self.fields))), *lifted(table, self.schema)])
+        x = np.concatenate([np.zeros((0, self._width)), *lifted(table, self.schema)])
         if np.isinf(x).any():
             row, field = (int(i[0]) for i in np.nonzero(np.isinf(x)))
             raise DataError(
@@ -456,5 +478,10 @@ class Model:
             self._require(given)
             given = {name: value for name, value in given.items() if name not in targets}
         if given is None or (isinstance(given, Mapping) and not given):
-            return np.full((1, len(self.fields)), np.nan)
+            return np.full((1, self._width), np.nan)
         return self._lift(given)
+
+    @property
+    def _width(self) -> int:
+        """Places in a row: a number for each field, and one for each wide category."""
+        return len(self.fields) + len(self.schema.wide)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cumulant.errors import OptionError
 from cumulant.lift import Boolean, Categorical
+from cumulant.measure import refuse_if_beyond_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from cumulant.lift import Lift
     from cumulant.solve.law import Density
 
-__all__ = ["cells", "class_output", "number_output", "with_index"]
+__all__ = ["cells", "class_output", "level_output", "number_output", "with_index"]
+
+# Probabilities of many levels that are held at a time.
+LEVEL_CELLS = 1 << 22
 
 
 def cells(lift: Lift, values: NDArray[np.float64]) -> NDArray[Any]:
@@ -50,6 +55,33 @@ def class_output(lift: Categorical | Boolean, p: NDArray[np.float64], output: st
     import pandas as pd
 
     return pd.DataFrame(p, columns=list(labels))
+
+
+def level_output(
+    lift: Categorical,
+    n: int,
+    probabilities: Callable[[slice], NDArray[np.float64]],
+    output: str,
+    draws: int,
+    seed: int | None,
+) -> Any:
+    """`class_output` of a category of many levels, a few of the n rows at a time."""
+    if output in ("interval", "density"):
+        many = f"{n:,} rows of the probabilities of {len(lift.all_levels):,} levels"
+        refuse_if_beyond_memory(2 * n * len(lift.all_levels), many, "ask for fewer rows at a time")
+        return class_output(lift, probabilities(slice(None)), output, draws, seed)
+    step = max(1, LEVEL_CELLS // max(1, len(lift.all_levels)))
+    rng = np.random.default_rng(seed)
+    width = () if output == "mean" else (draws,)
+    level = np.zeros((n, *width), dtype=np.int64)
+    for start in range(0, n, step):
+        p = probabilities(slice(start, start + step))
+        if output == "mean":
+            level[start : start + step] = np.argmax(p, axis=1)
+            continue
+        for row, edges in enumerate(np.cumsum(p, axis=1), start):
+            level[row] = np.minimum(np.searchsorted(edges, rng.random(draws)), p.shape[1] - 1)
+    return lift.cells(level)
 
 
 def with_index(value: Any, index: Any) -> Any:

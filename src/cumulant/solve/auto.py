@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cumulant.errors import OptionError
+from cumulant.solve.categories import Categories
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.levelled import LevelledLaw
+from cumulant.solve.pooling import pooled
 from cumulant.solve.predictive import Fields
 from cumulant.theory import Gaussian
 
@@ -46,12 +49,12 @@ class Solved:
 
 
 def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index | None) -> Solved:
-    if m.schema.wide:
-        name = m.schema.columns[m.schema.wide[0]]
-        raise OptionError(f"column '{name}' is measured by level, which has no solver; measure it as 'categorical'")
     s = solve_exact(m, prior, target)
     fields = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
-    return Solved(GaussianLaw(fields), s.prior, s.notes, s.warnings)
+    if not m.schema.wide:
+        return Solved(GaussianLaw(fields), s.prior, s.notes, s.warnings)
+    categories, reasons = pooled(Categories.of(m, s.count), fields, prior, target)
+    return Solved(LevelledLaw.of(fields, categories), s.prior, s.notes + reasons, s.warnings)
 
 
 # A solver is a function (moments, theory, prior, target fields or None) → Solved.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cumulant.measure import refuse_if_beyond_memory
 from cumulant.solve.linear import independent_fields
 from cumulant.solve.predictive import Fields
 from cumulant.solve.repair import nearest_correlation
@@ -267,6 +268,12 @@ def _eliminated(k: Categories, fields: Fields, chosen: tuple[int, ...]) -> Given
     pivots = n + mass
     over = _over(1.0, pivots)
     table, starts = _beside(k, first, rest)
+    others = sum(len(k.counts[c]) for c in rest)
+    refuse_if_beyond_memory(
+        4 * (1 + others + len(raw)) ** 2,
+        f"{others:,} levels of {', '.join(repr(k.names[c]) for c in rest)} beside those of {k.names[first]!r}",
+        "leave one of the columns out, or lower levels=",
+    )
     gram, size = _second_moments(k, rest, raw * degrees, starts)
     r = size - 1
     loads, x_loads = n * over, k.sums[first] * over[:, None]

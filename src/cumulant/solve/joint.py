@@ -23,58 +23,64 @@ if TYPE_CHECKING:
 __all__ = ["log_prob", "sample"]
 
 
-def log_prob(fields: Fields, x: Array, categories: list[Index]) -> Array:
+def log_prob(fields: Fields, x: Array, categories: list[Index], centre: Array | None = None) -> Array:
     """Log density of rows (n, p) in nats (n,); NaN cells are integrated out.
 
-    Fields that others determine (rank-deficient tables) carry no density and are left out.
+    Fields that others determine (rank-deficient tables) carry no density and are left out. ``centre`` is the mean of
+    each row (n, p) where they differ.
     """
     out = np.zeros(len(x))
+    centre = np.broadcast_to(fields.mean, x.shape) if centre is None else centre
     before = np.zeros(0, dtype=np.int64)
     for indicators in categories:
-        out += _log_prob_of_category(fields, x, indicators, before)
+        out += _log_prob_of_category(fields, x, indicators, before, centre)
         before = np.concatenate([before, indicators])
     numeric = np.setdiff1d(np.arange(x.shape[1]), before)
     for rows, observed in patterns(x):
         known, values = np.intersect1d(observed, before), np.intersect1d(observed, numeric)
         given = conditional(fields.covariance, known, values)
-        mean = fields.mean[values] + (x[rows][:, known] - fields.mean[known]) @ given.coefficients
+        mean = centre[rows][:, values] + (x[rows][:, known] - centre[rows][:, known]) @ given.coefficients
         f = factor(given.covariance)
         white = f.whiten(x[rows][:, values] - mean)
         out[rows] -= 0.5 * ((white**2).sum(axis=1) + f.rank * np.log(2 * np.pi) + f.log_determinant)
     return out
 
 
-def _log_prob_of_category(fields: Fields, x: Array, indicators: Index, before: Index) -> Array:
+def _log_prob_of_category(fields: Fields, x: Array, indicators: Index, before: Index, centre: Array) -> Array:
     out = np.zeros(len(x))
     if not len(indicators):
         return out
     rows = np.flatnonzero(~np.isnan(x[:, indicators[0]]))
-    p = _given_categories(fields, x[rows], indicators, before)
+    p = _given_categories(fields, x[rows], indicators, before, centre[rows])
     level = np.where(x[np.ix_(rows, indicators)].any(axis=1), 1 + np.argmax(x[np.ix_(rows, indicators)], axis=1), 0)
     out[rows] = np.log(p[np.arange(len(rows)), level])
     return out
 
 
-def _given_categories(fields: Fields, x: Array, indicators: Index, before: Index) -> Array:
+def _given_categories(fields: Fields, x: Array, indicators: Index, before: Index, centre: Array) -> Array:
     """Probability of each level given earlier categories (n, 1 + k), never quite zero (Laplace's rule)."""
     numbers = np.setdiff1d(np.arange(x.shape[1]), before)
     out = np.empty((len(x), 1 + len(indicators)))
     for rows, observed in patterns(x, numbers):
         given = conditional(fields.covariance, observed, indicators)
-        deviation = x[rows][:, observed] - fields.mean[observed]
-        mean = fields.mean[indicators] + deviation @ given.coefficients
+        deviation = x[rows][:, observed] - centre[rows][:, observed]
+        mean = centre[rows][:, indicators] + deviation @ given.coefficients
         out[rows] = np.column_stack([1 - mean.sum(axis=1), mean])
     out = np.maximum(out, 1 / (fields.count + out.shape[1]))
     return np.asarray(out / out.sum(axis=1, keepdims=True))
 
 
-def sample(fields: Fields, n: int, categories: list[Index], rng: np.random.Generator) -> Array:
-    """``n`` random rows of fields (n, p)."""
+def sample(
+    fields: Fields, n: int, categories: list[Index], rng: np.random.Generator, centre: Array | None = None
+) -> Array:
+    """``n`` random rows of fields (n, p), about the ``centre`` of each (n, p) where they differ."""
     x = np.full((n, len(fields.mean)), np.nan)
+    alike = centre is None
+    centre = np.broadcast_to(fields.mean, x.shape) if centre is None else centre
     before = np.zeros(0, dtype=np.int64)
     for indicators in categories:
-        if len(before):
-            p = _given_categories(fields, x, indicators, before)
+        if len(before) or not alike:
+            p = _given_categories(fields, x, indicators, before, centre)
         else:
             p = np.tile(marginal_probabilities(fields.mean[indicators]), (n, 1))
         level = np.minimum((rng.random((n, 1)) > np.cumsum(p, axis=1)).sum(axis=1), p.shape[1] - 1)
@@ -85,5 +91,5 @@ def sample(fields: Fields, n: int, categories: list[Index], rng: np.random.Gener
     # The symmetric square root exists for singular covariances too, and loses no field.
     w, v = np.linalg.eigh(given.covariance)
     noise = rng.standard_normal((n, len(numeric))) @ (v * np.sqrt(np.maximum(w, 0.0))).T
-    x[:, numeric] = fields.mean[numeric] + (x[:, before] - fields.mean[before]) @ given.coefficients + noise
+    x[:, numeric] = centre[:, numeric] + (x[:, before] - centre[:, before]) @ given.coefficients + noise
     return x

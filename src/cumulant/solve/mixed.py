@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.solve.linear import conditional
+from cumulant.solve.linear import conditional, factor
 from cumulant.solve.predictive import Fields, patterns
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["class_probabilities", "marginal_probabilities"]
+__all__ = ["class_probabilities", "class_probabilities_about", "marginal_probabilities"]
 
 
 def marginal_probabilities(mean: Array) -> Array:
@@ -64,6 +64,46 @@ def class_probabilities(fields: Fields, x: Array, indicators: NDArray[np.int64])
         centres_white = pooled.observed.whiten(centres - fields.mean[observed])
         # |a − b|² = |a|² − 2ab + |b|², and |a|² is the same for all levels.
         log_p = log_prior + white @ centres_white.T - 0.5 * (centres_white**2).sum(axis=1)
+        log_p -= log_p.max(axis=1, keepdims=True)
+        p = np.exp(log_p)
+        out[rows] = p / p.sum(axis=1, keepdims=True)
+    return out
+
+
+def class_probabilities_about(
+    fields: Fields, within: Fields, deviations: Array, centre: Array, indicators: NDArray[np.int64]
+) -> Array:
+    """The same where other fields have been fixed before, so that each row has its own mean.
+
+    Discriminant analysis from the regression of the indicators on all that is known: with ŷ their linear prediction, S
+    what it leaves of their covariance C, and c_k the indicators of level k less their mean π, the log-odds are
+    (ŷ − π) S⁻¹ c_k − ½ c_k (S⁻¹ − C⁻¹) c_k.
+
+    Parameters
+    ----------
+    fields, within
+        Before and after other fields were fixed.
+    deviations
+        Rows less their mean (n, p), NaN where unknown.
+    centre
+        Mean of each row (n, p).
+    indicators
+        As in `class_probabilities`.
+    """
+    prior = marginal_probabilities(fields.mean[indicators])
+    corners = np.vstack([np.zeros(len(indicators)), np.eye(len(indicators))]) - fields.mean[indicators]
+    before = factor(fields.covariance[np.ix_(indicators, indicators)]).inverse()
+    unbiased = fields.degrees / max(fields.count - fields.fixed - len(prior), 1.0)
+    out = np.empty((len(deviations), len(prior)))
+    with np.errstate(divide="ignore"):
+        log_prior = np.log(prior)
+    for rows, observed in patterns(deviations, indicators):
+        given = conditional(within.covariance, observed, indicators)
+        after = factor(given.covariance).inverse()
+        predicted = centre[rows][:, indicators] + deviations[rows][:, observed] @ given.coefficients
+        linear = (predicted - fields.mean[indicators]) @ after @ corners.T
+        quadratic = np.einsum("ki,ij,kj->k", corners, after - before, corners)
+        log_p = log_prior + (linear - 0.5 * quadratic) / unbiased
         log_p -= log_p.max(axis=1, keepdims=True)
         p = np.exp(log_p)
         out[rows] = p / p.sum(axis=1, keepdims=True)

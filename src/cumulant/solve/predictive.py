@@ -132,7 +132,9 @@ def patterns(
         yield order[edges[i] : edges[i + 1]], np.flatnonzero(present[row])
 
 
-def predict(fields: Fields, x: Array, targets: NDArray[np.int64], *, scales: bool = True) -> tuple[Array, Array, Array]:
+def predict(
+    fields: Fields, x: Array, targets: NDArray[np.int64], *, scales: bool = True, beside: Array | None = None
+) -> tuple[Array, Array, Array]:
     """Mean, scale and degrees of freedom of each target given the fields present in each row.
 
     Parameters
@@ -145,6 +147,8 @@ def predict(fields: Fields, x: Array, targets: NDArray[np.int64], *, scales: boo
         Indices of the target fields.
     scales
         Whether scales are wanted: they cost n·p² where the means cost n·p.
+    beside
+        Leverage of each row by what was fixed before (n,), or None.
 
     Returns
     -------
@@ -161,6 +165,8 @@ def predict(fields: Fields, x: Array, targets: NDArray[np.int64], *, scales: boo
         if scales:
             spread, df = residual_variance(fields, given, observed, targets)
             inflation = 1 + 1 / fields.count + fields.leverage + leverage(fields, given.observed, deviation)
+            if beside is not None:
+                inflation += beside[rows]
             scale[rows] = np.sqrt(spread[None, :] * inflation[:, None])
             dof[rows] = df
     return mean, scale, dof
