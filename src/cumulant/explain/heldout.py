@@ -10,15 +10,15 @@ import numpy as np
 from cumulant.errors import CumulantError
 from cumulant.explain.validate import cross_validate, judges_by_fold
 from cumulant.lift import Boolean, Categorical
-from cumulant.solve.mixed import class_probabilities
-from cumulant.solve.predictive import Predictive, predict
+from cumulant.solve.predictive import Predictive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.explain.rows import Rows
     from cumulant.model import Model
-    from cumulant.solve.predictive import Fields
+    from cumulant.solve.gaussian import GaussianLaw
+    from cumulant.solve.levelled import LevelledLaw
 
     Array = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class Judges:
     """
 
     x: Array
-    parts: tuple[tuple[Fields, NDArray[np.int64]], ...]
+    parts: tuple[tuple[GaussianLaw | LevelledLaw, NDArray[np.int64]], ...]
     held_out: bool
 
 
@@ -88,10 +88,10 @@ def _numbers(by: Judges, at: NDArray[np.int64]) -> dict[str, Any] | None:
     if not present.any():
         return None
     mean, scale, df = np.empty((3, len(by.x)))
-    for fields, part in by.parts:
+    for law, part in by.parts:
         part = part[present[part]]
-        centre, spread, df[part] = predict(fields, by.x[part], at)
-        mean[part], scale[part] = centre[:, 0], spread[:, 0]
+        found = law.density(by.x[part], at, "")
+        mean[part], scale[part], df[part] = found.mean, found.scale, found.degrees_of_freedom
     mean, scale, df, value = mean[present], scale[present], df[present], by.x[present, at[0]]
     predictive = Predictive("", mean, np.maximum(scale, np.finfo(float).tiny), df)
     pit = predictive.cdf(value)
@@ -124,9 +124,9 @@ def _categories(by: Judges, at: NDArray[np.int64]) -> dict[str, Any] | None:
     if not present.any():
         return None
     p = np.empty((len(by.x), 1 + len(at)))
-    for fields, part in by.parts:
+    for law, part in by.parts:
         part = part[present[part]]
-        p[part] = class_probabilities(fields, by.x[part], at)
+        p[part] = law.probabilities(by.x[part], at)
     p, values = p[present], by.x[present][:, at]
     level = np.argmax(np.column_stack([1 - values.sum(axis=1), values]), axis=1)
     share = np.bincount(level, minlength=p.shape[1]) / len(level)

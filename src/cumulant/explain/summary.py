@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cumulant.errors import IncompatibleError, OptionError
+from cumulant.explain.levelled import Levelled, levelled
 from cumulant.explain.validate import jackknife, target_and_rest
 from cumulant.lift import Boolean
 from cumulant.measure.threads import one_blas_thread
 from cumulant.solve import student
+from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.regression import Regression, origin_fields, regress
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ __all__ = ["Summary", "summarise"]
 
 CONSTANT = "const"
 COLUMNS = ("coefficient", "se", "t", "p", "low", "high")
+# Terms that a printed table has; all are in the frame.
+SHOWN = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +112,7 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        width = max(len(_TERM), *(len(str(term)) for term in self.table.index))
+        width = max(len(_TERM), *(len(str(term)) for term in self.table.index[:SHOWN]))
         lines = [f"{self.target}: linear regression on {len(self.table) - self._has_constant} terms", ""]
         pairs = self._header()
         half = (len(pairs) + 1) // 2
@@ -118,8 +122,10 @@ class Summary:
             lines.append(line if right is None else f"{line}    {right[0]:<22}{right[1]:>14}")
         lines += ["", " ".join([_TERM.ljust(width), *(name.rjust(12) for name in self._columns())])]
         lines.append("─" * len(lines[-1]))
-        for term, row in zip(self.table.index, self.table.to_numpy(), strict=True):
+        for term, row in zip(self.table.index[:SHOWN], self.table.to_numpy(), strict=False):
             lines.append(" ".join([str(term).ljust(width), *(cell.rjust(12) for cell in _cells(row))]))
+        if len(self.table) > SHOWN:
+            lines.append(self._not_shown)
         if self.notes:
             lines += ["", "Notes", *(f"· {note}" for note in self.notes)]
         return "\n".join(lines)
@@ -131,14 +137,19 @@ class Summary:
             return f'<tr><{tag} style="text-align:left">{first}</{tag}>{right}</tr>'
 
         header = "".join(row([name, value]) for name, value in self._header())
-        terms = zip(self.table.index, self.table.to_numpy(), strict=True)
+        terms = zip(self.table.index[:SHOWN], self.table.to_numpy(), strict=False)
         body = "".join(row([str(term), *_cells(values)]) for term, values in terms)
+        body += row([self._not_shown]) if len(self.table) > SHOWN else ""
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
             f"<p><b>{html.escape(self.target)}</b>: linear regression</p><table>{header}</table>"
             f"<table><thead>{row([_TERM, *self._columns()], 'th')}</thead><tbody>{body}</tbody></table>"
             + (f"<ul>{notes}</ul>" if notes else "")
         )
+
+    @property
+    def _not_shown(self) -> str:
+        return f"… and {len(self.table) - SHOWN:,} more terms, in .table"
 
     @property
     def _has_constant(self) -> int:
@@ -216,17 +227,30 @@ def summarise(
         raise OptionError(f"errors={errors!r}: choose 'classical' or 'jackknife'")
     y, x = target_and_rest(model, target)
     fields = _fields(model, intercept=intercept)
-    with one_blas_thread(len(x)):
-        r = regress(fields, y, x, intercept=intercept)
     terms = [CONSTANT, *(model.fields[i] for i in x)]
-    notes = [*_notes(model, target), *_dropped(r, fields, terms, x)]
+    notes = _notes(model, target)
+    by_level = None
+    with one_blas_thread(len(x)):
+        if isinstance(model.law, LevelledLaw) and model.law.wide:
+            by_level = _by_level(model, model.law, y, x, intercept=intercept)
+            r, notes = by_level.regression, [*notes, *by_level.notes]
+            fields = replace(by_level.given.fields, fixed=fields.fixed)
+        else:
+            r = regress(fields, y, x, intercept=intercept)
+    notes += _dropped(r, fields, terms, x)
     coefficient = np.concatenate([[r.constant], r.coefficients])
     se, t_df = r.standard_errors, r.degrees_of_freedom
+    kept = np.concatenate([[True], r.kept])
+    if by_level is not None:
+        terms += by_level.terms
+        coefficient = np.concatenate([coefficient, by_level.coefficients])
+        se = np.concatenate([se, np.sqrt(by_level.unit_variance * r.variance)])
+        kept = np.concatenate([kept, ~np.isnan(by_level.unit_variance)])
     if errors == "jackknife":
         found = jackknife(model, target, intercept=intercept)
         se, t_df = found.standard_errors, float(found.folds - 1)
-        notes += _about_jackknife(found.folds, se, r, terms)
-    table = _table(terms, coefficient, np.where(np.concatenate([[True], r.kept]), se, np.nan), t_df, level)
+        notes += _about_jackknife(found.folds, se, kept, terms)
+    table = _table(terms, coefficient, np.where(kept, se, np.nan), t_df, level)
     if not r.degrees_of_freedom > 0:
         notes.append(
             f"there are as many parameters as rows ({r.count:g}), so nothing is left to tell errors by; "
@@ -246,6 +270,13 @@ def summarise(
         prior=model.prior,
         **_quality(r, fields, _likelihood_of_weights(model.moments), intercept=intercept),
     )
+
+
+def _by_level(model: Model, law: LevelledLaw, y: int, x: NDArray[np.int64], *, intercept: bool) -> Levelled:
+    if not intercept:
+        name = law.categories.names[law.wide[0]]
+        raise OptionError(f"intercept=False: the levels of '{name}' sum to a constant; keep the intercept")
+    return levelled(model, law, y, x)
 
 
 def _fields(model: Model, *, intercept: bool) -> Fields:
@@ -291,14 +322,14 @@ def _quality(r: Regression, fields: Fields, of_weights: float, *, intercept: boo
     """The figures of the whole fit."""
     n, df = r.count, r.degrees_of_freedom
     model_df = r.parameters - intercept - fields.fixed
-    df_model = int(model_df) if fields.mass == 0 else model_df
+    df_model = int(model_df) if fields.measured is None else model_df
     nan = float("nan")
     r2 = 1 - r.residual / r.total if r.total > 0 else nan
     around = n - intercept - fields.fixed
     with np.errstate(divide="ignore"):
         likelihood = float(-0.5 * n * (np.log(2 * np.pi * np.float64(r.residual) / n) + 1)) + of_weights
         explained = np.float64(r.total - r.residual)
-        tested = fields.mass == 0 and df > 0 and df_model > 0 and r.total > 0
+        tested = fields.measured is None and df > 0 and df_model > 0 and r.total > 0
         f = float(explained / df_model / np.float64(r.variance)) if tested else nan
     return {
         "df_resid": int(df) if float(df).is_integer() else df,
@@ -356,19 +387,23 @@ def _dropped(r: Regression, fields: Fields, terms: list[str], x: NDArray[np.int6
     collinear = [terms[1 + i] for i in np.flatnonzero(~r.kept & (variance > 0))]
     notes = []
     if constant:
-        notes.append(f"dropped, because it does not vary: {', '.join(constant)}")
+        notes.append(f"dropped, because it does not vary: {_listed(constant)}")
     if collinear:
-        notes.append(f"dropped, because it is a linear combination of the terms before it: {', '.join(collinear)}")
+        notes.append(f"dropped, because it is a linear combination of the terms before it: {_listed(collinear)}")
     return notes
 
 
-def _about_jackknife(folds: int, se: Array, r: Regression, terms: list[str]) -> list[str]:
+def _about_jackknife(folds: int, se: Array, kept: NDArray[np.bool_], terms: list[str]) -> list[str]:
     notes = [f"errors by the jackknife over {folds} folds, t on {folds - 1} degrees of freedom; F is classical"]
-    lost = np.flatnonzero(np.isnan(se[1:]) & r.kept)
+    lost = np.flatnonzero(np.isnan(se) & kept)
     if len(lost):
-        names = ", ".join(terms[1 + i] for i in lost)
+        names = _listed([terms[i] for i in lost])
         notes.append(f"without one of the folds there is no coefficient, so no jackknife error: {names}")
     return notes
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    return ", ".join(names[:most]) + (f", … ({len(names):,} in all)" if len(names) > most else "")
 
 
 def _plain(value: Any) -> Any:

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.errors import DataError, OptionError
+from cumulant.explain.levelled import law_of, levelled, square_error
 from cumulant.lift import Boolean, Categorical
 from cumulant.measure import compensated as dd
 from cumulant.measure import kernels
-from cumulant.solve.predictive import Fields, Predictive, predict
+from cumulant.solve.categories import Categories
+from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.levelled import LevelledLaw
+from cumulant.solve.predictive import Fields, Predictive
 from cumulant.solve.regression import Regression, centred_fields, origin_fields, regress
 from cumulant.source import Table, open_table
 
@@ -124,8 +128,16 @@ def cross_validate(model: Model, target: str) -> pd.DataFrame:
         )
     scores = np.empty((len(used), 3))
     for i, k in enumerate(used):
-        train, held = centred_fields(leave_out(m, k), model.gaussian.mass), centred_fields(_only(m, k))
-        scores[i] = _score(regress(train, y, x), train.mean, held, y, x)
+        held = centred_fields(_only(m, k))
+        if isinstance(model.law, LevelledLaw) and model.law.wide:
+            law = law_of(leave_out(m, k), model.law, model.law.fields.mass)
+            r = levelled(model, law, y, x).regression
+            error = square_error(law, r.coefficients, y, x, held, Categories.of(_only(m, k), held.count))
+        else:
+            train = centred_fields(leave_out(m, k), model.gaussian.mass)
+            r = regress(train, y, x)
+            error = _square_error(r, train.mean, held, y, x)
+        scores[i] = _score(r, error, held, y)
     weight = m.weight[used]
     rows = weight * (m.count / m.weight.sum())
     whole = centred_fields(m)
@@ -140,8 +152,8 @@ def cross_validate(model: Model, target: str) -> pd.DataFrame:
     )
 
 
-def _score(r: Regression, centre: Array, held: Fields, y: int, x: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Mean square of the held-out rows about the prediction and about their mean, and mean log-likelihood."""
+def _square_error(r: Regression, centre: Array, held: Fields, y: int, x: NDArray[np.int64]) -> float:
+    """Mean square of the held-out rows about the prediction."""
     at = np.concatenate([[y], x])
     theta = (np.concatenate([[1.0], -r.coefficients]), np.concatenate([[0.0], -r.low]))
     square = held.covariance[np.ix_(at, at)]
@@ -149,13 +161,16 @@ def _score(r: Regression, centre: Array, held: Fields, y: int, x: NDArray[np.int
         spread = float(theta[0] @ square @ theta[0])
     else:
         spread = _quadratic((square, held.low[np.ix_(at, at)]), theta)
-    share = held.degrees / held.count
-    error = max(spread, 0.0) * share + float((held.mean - centre)[at] @ theta[0]) ** 2
+    return max(spread, 0.0) * held.degrees / held.count + float((held.mean - centre)[at] @ theta[0]) ** 2
+
+
+def _score(r: Regression, error: float, held: Fields, y: int) -> tuple[float, float, float]:
+    """Mean square of the held-out rows about the prediction and about their mean, and mean log-likelihood."""
     # With no degree of freedom left one is assumed, as for prediction.
     s2 = r.residual / max(r.count - r.parameters, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         likelihood = float(-0.5 * (np.log(2 * np.pi * s2) + np.divide(error, s2)))
-    return error, float(held.covariance[y, y]) * share, likelihood
+    return error, float(held.covariance[y, y]) * held.degrees / held.count, likelihood
 
 
 def _quadratic(a: dd.Pair, v: dd.Pair) -> float:
@@ -218,27 +233,26 @@ def jackknife(model: Model, target: str, *, intercept: bool = True) -> Jackknife
             f"errors='jackknife' needs at least three folds with rows, there {_are(len(used))}; measure with folds=10 "
             "or more, or use errors='classical'"
         )
-    fields = centred_fields if intercept else _through_origin
-    mass = model.gaussian.mass
-    whole = regress(fields(m, mass), y, x, intercept=intercept)
-    parts = [regress(fields(leave_out(m, k), mass), y, x, intercept=intercept) for k in used]
+
+    def coefficients(part: Moments) -> Array:
+        if isinstance(model.law, LevelledLaw) and model.law.wide:
+            return levelled(model, law_of(part, model.law, model.law.fields.mass), y, x).all_coefficients
+        fields = centred_fields if intercept else _through_origin
+        r = regress(fields(part, model.gaussian.mass), y, x, intercept=intercept)
+        return np.concatenate([[r.constant], np.where(r.kept, r.coefficients, np.nan)])
+
     share = m.weight[used] / m.weight[used].sum()
-    value, without = _coefficients(whole), np.array([_coefficients(part) for part in parts])
+    value, without = coefficients(m), np.array([coefficients(leave_out(m, k)) for k in used])
     h = 1 / share[:, None]
     estimate = len(used) * value - ((1 - share[:, None]) * without).sum(axis=0)
     pseudo = h * value - (h - 1) * without
     variance = ((pseudo - estimate) ** 2 / (h - 1)).mean(axis=0)
-    lost = ~np.concatenate([[True], np.logical_and.reduce([part.kept for part in parts])])
-    return Jackknife(np.where(lost, np.nan, np.sqrt(variance)), len(used))
+    return Jackknife(np.sqrt(variance), len(used))
 
 
 def _through_origin(m: Moments, mass: float) -> Fields:
     del mass  # A regression through the origin is refused where there is one.
     return origin_fields(m)
-
-
-def _coefficients(r: Regression) -> Array:
-    return np.concatenate([[r.constant], r.coefficients])
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -326,9 +340,9 @@ def calibration(
         raise DataError(f"no row has a value for '{target}'; calibration needs rows where it is known")
     at, value = np.array([y]), x[judged, y]
     mean, scale, df = np.empty((3, len(judged)))
-    for fields, rows in judges_by_fold(model, _row_numbers(table, len(x))[judged], fitted=fitted):
-        centre, spread, df[rows] = predict(fields, x[judged[rows]], at)
-        mean[rows], scale[rows] = centre[:, 0], spread[:, 0]
+    for law, rows in judges_by_fold(model, _row_numbers(table, len(x))[judged], fitted=fitted):
+        found = law.density(x[judged[rows]], at, target)
+        mean[rows], scale[rows], df[rows] = found.mean, found.scale, found.degrees_of_freedom
     predictive = Predictive(target, mean, scale, df)
     pit = predictive.cdf(value)
     inside = [float((np.abs(pit - 0.5) <= level / 2).mean()) for level in levels]
@@ -344,17 +358,26 @@ def calibration(
 
 def judges_by_fold(
     model: Model, numbers: NDArray[np.int64], *, fitted: bool
-) -> Iterator[tuple[Fields, NDArray[np.int64]]]:
-    """Fields to predict with, and the places of the rows that they may judge."""
+) -> Iterator[tuple[GaussianLaw | LevelledLaw, NDArray[np.int64]]]:
+    """Laws to predict with, and the places of the rows that they may judge."""
     if not fitted:
-        yield model.gaussian, np.arange(len(numbers))
+        yield _second_order(model), np.arange(len(numbers))
         return
     m = model._moments("judge the rows it was fitted to")
     if len(_usable_folds(m)) < 2:
         raise OptionError("fitted=True needs at least two folds with rows; measure with folds=10, or judge other rows")
     fold = kernels.fold_of(numbers, m.folds)
     for k in np.unique(fold):
-        yield centred_fields(leave_out(m, int(k)), model.gaussian.mass), np.flatnonzero(fold == k)
+        part, law = leave_out(m, int(k)), _second_order(model)
+        if isinstance(law, LevelledLaw):
+            law = law_of(part, law, law.fields.mass)
+        else:
+            law = GaussianLaw(centred_fields(part, law.fields.mass))
+        yield law, np.flatnonzero(fold == k)
+
+
+def _second_order(model: Model) -> GaussianLaw | LevelledLaw:
+    return model.law if isinstance(model.law, LevelledLaw) else GaussianLaw(model.gaussian)
 
 
 def _row_numbers(table: Table, count: int) -> NDArray[np.int64]:

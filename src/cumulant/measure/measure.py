@@ -405,9 +405,7 @@ def refuse_if_beyond_memory(
     need = 8 * numbers
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if need > 0.8 * have:
-        raise ResourceError(
-            f"{what} need {need / 2**30:,.1f} GiB, this machine has {have / 2**30:,.1f}; {remedy}"
-        )
+        raise ResourceError(f"{what} need {need / 2**30:,.1f} GiB, this machine has {have / 2**30:,.1f}; {remedy}")
 
 
 def _check_order(order: int, weighting: str) -> None:

@@ -53,7 +53,9 @@ def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index 
     fields = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
     if not m.schema.wide:
         return Solved(GaussianLaw(fields), s.prior, s.notes, s.warnings)
-    categories, reasons = pooled(Categories.of(m, s.count), fields, prior, target)
+    measured = Categories.of(m, s.count)
+    measured.refuse_if_too_many(len(fields.mean), range(len(measured.names)))
+    categories, reasons = pooled(measured, fields, prior, target)
     return Solved(LevelledLaw.of(fields, categories), s.prior, s.notes + reasons, s.warnings)
 
 

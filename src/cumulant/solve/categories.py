@@ -1,11 +1,11 @@
 """Wide categories beside Gaussian fields: their indicators are eliminated exactly, and never written out.
 
-For a category of L levels the second moments of its indicators are diag(n) − n nᵀ/N, so fixing its level is a solve with
-a diagonal: each level has its own mean, and the fields scatter within levels. That is the Schur complement of the
+For a category of L levels the second moments of its indicators are diag(n) − n nᵀ/N, so fixing its level is a solve
+with a diagonal: each level has its own mean, and the fields scatter within levels. That is the Schur complement of the
 indicators, the *within* (absorption) estimator of fixed effects; q²L + q³ flops for q fields, where a dense solve takes
-(L + q)³. A prior worth λ rows for each level draws the means of levels towards their common mean, by n/(n + λ): the best
-linear unbiased prediction of a random effect. With several categories the one of most levels is eliminated so, the
-others with a dense factor.
+(L + q)³. A prior worth λ rows for each level draws the means of levels towards their common mean, by n/(n + λ): the
+best linear unbiased prediction of a random effect. With several categories the one of most levels is eliminated so,
+the others with a dense factor.
 
 References
 ----------
@@ -15,7 +15,6 @@ Frisch & Waugh, Econometrica 1 (1933) 387; Henderson, Biometrics 31 (1975) 423, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,12 +134,26 @@ class Categories:
 
     def given(self, fields: Fields, categories: Sequence[int]) -> Given:
         """The fields given the level of some categories."""
+        self.refuse_if_too_many(len(fields.mean), categories)
         return _eliminated(self, fields, tuple(categories))
 
-    def chances(self, c: int, codes: Index) -> Array:
-        """ln of the probability of each level of category c given levels of others (n, L), never quite zero for a met level.
+    def refuse_if_too_many(self, fields: int, categories: Sequence[int]) -> None:
+        """Raise a ResourceError with the figure when all levels but those of one category do not fit as a dense matrix."""
+        order = _order(self, categories)
+        others = sum(len(self.counts[c]) for c in order[1:])
+        names = [repr(self.names[c]) for c in order]
+        refuse_if_beyond_memory(
+            # The matrix, scaled, its factor and its inverse.
+            4 * (1 + others + fields) ** 2,
+            f"{others:,} levels of {', '.join(names[1:])} beside those of {names[0]}",
+            "leave one of the columns out, or lower levels=",
+        )
 
-        Others count as independent given c, each smoothed by one row that falls as all rows do.
+    def chances(self, c: int, codes: Index) -> Array:
+        """ln of the probability of each level of category c given levels of others (n, L).
+
+        Others count as independent given c, each smoothed by one row that falls as all rows do: levels that never met
+        are unlikely together, not impossible.
         """
         with np.errstate(divide="ignore"):
             out = np.tile(np.log(self.counts[c] / self.counts[c].sum()), (len(codes), 1))
@@ -259,8 +272,13 @@ def patterns(codes: Index) -> Iterator[tuple[Index, tuple[int, ...]]]:
         yield np.flatnonzero(group.reshape(-1) == i), tuple(int(c) for c in np.flatnonzero(known))
 
 
+def _order(k: Categories, categories: Sequence[int]) -> list[int]:
+    """Categories as they are eliminated: the one of most levels first."""
+    return sorted(categories, key=lambda c: (-len(k.counts[c]), c))
+
+
 def _eliminated(k: Categories, fields: Fields, chosen: tuple[int, ...]) -> Given:
-    order = sorted(chosen, key=lambda c: (-len(k.counts[c]), c))
+    order = _order(k, chosen)
     first, rest = order[0], order[1:]
     raw = fields.covariance if fields.measured is None else fields.measured
     degrees = max(fields.degrees, 1.0)
@@ -268,12 +286,6 @@ def _eliminated(k: Categories, fields: Fields, chosen: tuple[int, ...]) -> Given
     pivots = n + mass
     over = _over(1.0, pivots)
     table, starts = _beside(k, first, rest)
-    others = sum(len(k.counts[c]) for c in rest)
-    refuse_if_beyond_memory(
-        4 * (1 + others + len(raw)) ** 2,
-        f"{others:,} levels of {', '.join(repr(k.names[c]) for c in rest)} beside those of {k.names[first]!r}",
-        "leave one of the columns out, or lower levels=",
-    )
     gram, size = _second_moments(k, rest, raw * degrees, starts)
     r = size - 1
     loads, x_loads = n * over, k.sums[first] * over[:, None]
@@ -349,7 +361,7 @@ def _parameters(k: Categories, order: list[int], given: Given, r: int) -> float:
 
 
 def _beside(k: Categories, first: int, rest: list[int]) -> tuple[Any, list[int]]:
-    """How often levels of the first category meet those of all others (L, R), sparse; and where each of those starts."""
+    """How often levels of the first category meet those of all others (L, R), sparse; and where each starts."""
     sizes = [len(k.counts[c]) for c in rest]
     starts = [int(s) for s in np.concatenate([[0], np.cumsum(sizes[:-1])])] if rest else []
     if not rest:
@@ -364,7 +376,7 @@ def _beside(k: Categories, first: int, rest: list[int]) -> tuple[Any, list[int]]
 
 
 def _second_moments(k: Categories, rest: list[int], scatter: Array, starts: list[int]) -> tuple[Array, int]:
-    """Second moments of constant, levels of the other categories (with their prior) and fields; and where fields start."""
+    """Second moments of constant, levels of other categories (with their prior) and fields; and where fields start."""
     r = sum(len(k.counts[c]) for c in rest)
     size = 1 + r
     gram = np.zeros((size + len(scatter), size + len(scatter)))
@@ -383,7 +395,7 @@ def _second_moments(k: Categories, rest: list[int], scatter: Array, starts: list
 
 
 def _determined(k: Categories, order: list[int], starts: list[int], size: int) -> NDArray[np.bool_]:
-    """Constant and other levels, without those that the indicators of a category, which sum to one, must make a copy."""
+    """Constant and other levels, but for those that others must copy: the indicators of a category sum to one."""
     out = np.ones(size, dtype=bool)
     out[0] = k.masses[order[0]] > 0
     for c, start in zip(order[1:], starts, strict=True):
@@ -394,7 +406,7 @@ def _determined(k: Categories, order: list[int], starts: list[int], size: int) -
 
 
 def _inverse(a: Array, size: Array, candidates: NDArray[np.bool_]) -> Array:
-    """Inverse over those ``candidates`` that are no combination of others, judged against their ``size``; 0 elsewhere."""
+    """Inverse over ``candidates`` that are no combination of others, judged against their ``size``; 0 elsewhere."""
     scale = _over(1.0, np.sqrt(size))
     at = np.flatnonzero(candidates)
     r = (a * scale[:, None] * scale[None, :])[np.ix_(at, at)]

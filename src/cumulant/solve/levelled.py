@@ -1,8 +1,8 @@
 """The law of second order where some categories are wide: each has one place in a row, which holds its level.
 
 Rows are (n, p + c): p fields, and the number of the level of each of c wide categories, NaN where it is unknown. Known
-levels are fixed first and exactly (`categories`); what is left is a Gaussian of p fields, whose mean differs from row to
-row.
+levels are fixed first and exactly (`categories`); what is left is a Gaussian of p fields, whose mean differs from row
+to row.
 """
 
 from __future__ import annotations
@@ -160,6 +160,9 @@ class LevelledLaw:
 
     def _levels(self, rows: Array, codes: Index, c: int) -> Array:
         """Probability of each level of a wide category given the fields and the other categories known (n, L)."""
+        if not len(self.categories.counts[c]):
+            # A column without a single cell has one level to give back: none.
+            return np.ones((len(rows), 1))
         codes = codes.copy()
         codes[:, c] = -1
         out = self.categories.chances(c, codes)

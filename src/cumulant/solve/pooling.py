@@ -63,9 +63,7 @@ def pooled(
     return replace(k, masses=tuple(masses)), tuple(reasons)
 
 
-def level_evidence(
-    k: Categories, c: int, fields: Fields, target: NDArray[np.int64] | None, masses: Array
-) -> Array:
+def level_evidence(k: Categories, c: int, fields: Fields, target: NDArray[np.int64] | None, masses: Array) -> Array:
     """ln Z of the effects of one category, other categories left out, for each mass λ; up to a constant.
 
     Parameters
