@@ -138,7 +138,7 @@ class Categories:
         return _eliminated(self, fields, tuple(categories))
 
     def refuse_if_too_many(self, fields: int, categories: Sequence[int]) -> None:
-        """Raise a ResourceError with the figure when levels beyond those of one category are too many for a dense solve."""
+        """Raise a ResourceError with the figure where levels beside the most numerous do not fit as a dense matrix."""
         order = _order(self, categories)
         others = sum(len(self.counts[c]) for c in order[1:])
         names = [repr(self.names[c]) for c in order]
