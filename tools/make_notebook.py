@@ -22,7 +22,7 @@ from cumulant.notebook.verify import verify
 
 mpmath.mp.dps = 40
 VECTORS = tuple(range(1, 17))
-DIRECTIONS = (2, 3, 4, 5, 6, 7, 8, 10, 16)
+DIRECTIONS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64)
 
 
 def quartic(n: int) -> Table:
@@ -31,7 +31,9 @@ def quartic(n: int) -> Table:
 
     def ratios(z: Any) -> tuple[Any, Any]:
         """⟨ρ⟩ √(2β)/ν and ⟨ρ²⟩/⟨ρ⟩², both of parabolic cylinder functions (DLMF 12.5.1)."""
-        d0, d1, d2 = (mpmath.pcfd(-nu - k, z) for k in range(3))
+        d0, d1 = mpmath.pcfd(-nu, z), mpmath.pcfd(-nu - 1, z)
+        # DLMF 12.8.1 loses some two digits for each factor of ten in z, of the forty.
+        d2 = (d0 - z * d1) / (nu + 1)
         return d1 / d0, (nu + 1) / nu * d2 * d0 / d1**2
 
     def value(t: float) -> float:
@@ -41,7 +43,7 @@ def quartic(n: int) -> Table:
         mean, _ = ratios(z)
         return float(12 * nu**2 * mean**2 * t / (1 - t))
 
-    return tabulate(value, 0.0, 1.0, tolerance=2e-12)
+    return tabulate(value, 0.0, 1.0, tolerance=2e-12, checks=24)
 
 
 def _root(f: Callable[[Any], Any]) -> Any:
@@ -51,11 +53,44 @@ def _root(f: Callable[[Any], Any]) -> Any:
         low *= 2
     while f(high) < 0:
         high *= 2
-    return mpmath.findroot(f, (low, high), solver="anderson", tol=1e-50, verify=False)
+    return mpmath.findroot(f, (low, high), solver="anderson", tol=1e-46, verify=False)
+
+
+def concentration(p: int) -> Table:
+    """κ(1 − R²)/R against R = I_{p/2}(κ)/I_{p/2−1}(κ), for directions of p components."""
+    nu = mpmath.mpf(p) / 2
+
+    def length(kappa: Any) -> Any:
+        return mpmath.besseli(nu, kappa) / mpmath.besseli(nu - 1, kappa)
+
+    def value(r: float) -> float:
+        R = mpmath.mpf(r)
+        # Exact where κ is small and where it is large, and in between it is near.
+        start = R * (p - R**2) / (1 - R**2)
+        kappa = mpmath.findroot(lambda k: length(k) - R, (start, start * mpmath.mpf("1.01")))
+        return float(kappa * (1 - R**2) / R)
+
+    return tabulate(value, 0.0, 1.0, tolerance=2e-12)
+
+
+def shape() -> Table:
+    """k (ln k − ψ(k)) against ln k − ψ(k): the shape of a gamma law."""
+
+    def value(gap: float) -> float:
+        s = mpmath.mpf(gap)
+        start = (3 - s + mpmath.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
+        k = mpmath.findroot(lambda k: mpmath.log(k) - mpmath.digamma(k) - s, (start, start * mpmath.mpf("1.001")))
+        return float(k * s)
+
+    return tabulate(value, 0.0, 50.0, tolerance=2e-12)
 
 
 TABLES: dict[str, Callable[[], dict[str, dict[str, Table]]]] = {
+    "gamma": lambda: {"shape": {"": shape()}},
     "phi4": lambda: {"quartic": {"": quartic(1)}},
+    "phi4-vector": lambda: {"quartic": {str(n): quartic(n) for n in VECTORS}},
+    "von-mises": lambda: {"concentration": {"": concentration(2)}},
+    "von-mises-fisher": lambda: {"concentration": {str(p): concentration(p) for p in DIRECTIONS}},
 }
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cumulant.errors import DataError
 from cumulant.notebook.families import FAMILIES
 from cumulant.notebook.oracle import average
+from cumulant.notebook.spin_families import SPIN_FAMILIES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,13 +33,20 @@ def standard_errors(page: Page, couplings: Values, moments: Values, count: float
     θ = g(m) with sample moments m of covariance Σ/N, so that cov θ = J Σ Jᵀ/N, with J the derivatives of g. Σ is taken
     over the fitted F.
     """
-    family = FAMILIES.get(page.solves.family or "")
+    name = page.solves.family or ""
+    family = FAMILIES.get(name) or SPIN_FAMILIES.get(name)
     if family is not None:
         return {name: np.sqrt(value / count) for name, value in family.variances(moments, couplings).items()}
+    if name == "potts":
+        return _of_categories(np.asarray(moments["P"]), count)
     observed = [m.name for m in page.moments if m.observable is not None]
     if page.free_energy is None or not observed:
         return {}
-    sigma = _covariance(page, page.free_energy, couplings, moments)
+    try:
+        sigma = _covariance(page, page.free_energy, couplings, moments)
+    except DataError:
+        # The moments' own variances do not exist: heavy tails.
+        return {}
     J = _derivatives(page, moments, observed)
     variance = np.einsum("ia,ab,ib->i", J, sigma, J) / count
     return {c.name: float(np.sqrt(max(v, 0.0))) for c, v in zip(page.couplings, variance, strict=True)}
@@ -70,3 +79,14 @@ def _derivatives(page: Page, moments: Values, observed: list[str]) -> Array:
         width = ends[0][name] - ends[1][name]
         out[:, k] = [(up[c.name] - down[c.name]) / width if width else np.nan for c in page.couplings]
     return out
+
+
+def _of_categories(P: Array, count: float) -> dict[str, Any]:
+    """Of main effects and interaction of ln P, which are linear in it: var ln P̂ = 1/(N P), less a constant."""
+    a, b = P.shape
+    rows, columns = (np.eye(a) - 1 / a) ** 2, (np.eye(b) - 1 / b) ** 2
+    return {
+        "h": np.sqrt(rows @ (1 / P).sum(axis=1) / (b**2 * count)),
+        "g": np.sqrt(columns @ (1 / P).sum(axis=0) / (a**2 * count)),
+        "J": np.sqrt(rows @ (1 / P) @ columns / count),
+    }

@@ -1,14 +1,14 @@
 """Formulas of pages: parsed into a small language of arithmetic and named functions, and never executed as Python.
 
 A page is data from somewhere, so its formulas are read with a whitelist: numbers, names that the page defines,
-+ − * / **, comparisons, and the functions below, whose names are SymPy's where SymPy has them.
++ − * / ** @, comparisons, and the functions below, whose names are SymPy's where SymPy has them.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from scipy import special
 
 from cumulant.errors import FileFormatError
 
-__all__ = ["FUNCTIONS", "Expression", "parse"]
+__all__ = ["FUNCTIONS", "Expression", "monomial", "parse"]
 
 Value = Any
 Environment = Mapping[str, Value]
@@ -60,6 +60,7 @@ _BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
     ast.Pow: operator.pow,
+    ast.MatMult: operator.matmul,
 }
 _COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], Value]] = {
     ast.Lt: operator.lt,
@@ -119,6 +120,17 @@ def parse(text: str, functions: Mapping[str, Callable[..., Value]] | None = None
     return Expression(text, frozenset(reader.names), evaluate)
 
 
+def monomial(text: str, fields: Sequence[str]) -> tuple[int, ...] | None:
+    """The power of each field in a product such as ``"x**2*y"``; None if it is another formula."""
+    powers = [0] * len(fields)
+    for factor in text.replace("**", "^").split("*"):
+        name, _, power = factor.strip().partition("^")
+        if name.strip() not in fields or not (power.strip() or "1").isdigit():
+            return None
+        powers[fields.index(name.strip())] += int(power.strip() or "1")
+    return tuple(powers)
+
+
 class _Reader:
     """Turns a syntax tree into closures, node by node, and refuses every other kind of node."""
 
@@ -160,7 +172,7 @@ class _Reader:
 
     def binary(self, node: ast.BinOp, depth: int) -> Node:
         if type(node.op) not in _BINARY:
-            raise self.refuse(f"'{ast.unparse(node)[:60]}' uses an operator other than + - * / **")
+            raise self.refuse(f"'{ast.unparse(node)[:60]}' uses an operator other than + - * / ** @")
         combine = _BINARY[type(node.op)]
         a, b = self.read(node.left, depth + 1), self.read(node.right, depth + 1)
         return lambda env: combine(a(env), b(env))

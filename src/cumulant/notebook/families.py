@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import toeplitz
 
 from cumulant.notebook.arrays import dft, idft
 
@@ -191,6 +192,28 @@ def _vectors_variances(moments: Values, couplings: Values) -> dict[str, Any]:
     return {"P": _wishart(couplings["P"]) / moments["n"]}
 
 
+# ---------------------------------------------------------------------------------- stationary in time
+
+
+def _time(_: Array, C: Array, shape: Shape) -> dict[str, Any]:
+    (n,) = shape
+    return {"c": np.array([np.diagonal(C, lag).mean() for lag in range(n)])}
+
+
+def _time_precision(couplings: Values, shape: Shape) -> Array:
+    """The inverse of a Toeplitz matrix, as two products of triangular ones (Gohberg & Semencul 1972)."""
+    (n,) = shape
+    first = np.concatenate([[1.0], -np.asarray(couplings["a"])])
+    last = np.concatenate([[0.0], first[:0:-1]])
+    lower, upper = toeplitz(first, np.zeros(n)), toeplitz(last, np.zeros(n))
+    return np.asarray((lower @ lower.T - upper @ upper.T) / couplings["s2"])
+
+
+def _time_variances(moments: Values, couplings: Values) -> dict[str, Any]:
+    c, s2 = np.asarray(moments["c"]), couplings["s2"]
+    return {"a": s2 * np.diag(np.linalg.inv(toeplitz(c[:-1]))), "s2": 2 * s2**2}
+
+
 FAMILIES: dict[str, Family] = {
     "full": Family(_full, _full_precision, _itself, _full_variances, ((1,), (2,), (5,))),
     "even": Family(_even, _full_precision, None, _even_variances, ((1,), (2,), (5,))),
@@ -204,5 +227,6 @@ FAMILIES: dict[str, Family] = {
     "grid": Family(
         _translations, _translations_precision, _constant, _translations_variances, ((2, 2), (3, 4), (5, 5))
     ),
+    "time": Family(_time, _time_precision, None, _time_variances, ((2,), (4,), (7,))),
     "vectors": Family(_vectors, _vectors_precision, None, _vectors_variances, ((1, 2), (2, 3), (3, 3))),
 }

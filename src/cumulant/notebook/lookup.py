@@ -77,12 +77,18 @@ def lookup(
 def _from_moments(theory: Theory | str, group: Group | None, m: Moments) -> Answer:
     group = sym.trivial(list(m.columns)) if group is None else group.on(m.columns)
     if isinstance(theory, str):
-        raise OptionError("measured moments are looked up by theory: cm.Gaussian(), cm.Polynomial(4), cm.Spins()")
-    match = recognise(theory, group)
-    if match is None:
-        raise _no_page(theory, group)
-    values = observe(match, m)
-    return _answer(match, values, m.count, tuple(m.columns[i] for i in match.order))
+        page = page_named(theory)
+        if page.solves.symmetry in ("blocks", "grid"):
+            raise OptionError(
+                f"page '{theory}' needs to know which columns belong together; give cm.Gaussian() and the group"
+            )
+        match = Match(page, (group.degree,), np.arange(group.degree), group.signed)
+    else:
+        found = recognise(theory, group)
+        if found is None:
+            raise _no_page(theory, group)
+        match = found
+    return _answer(match, observe(match, m), m.count, tuple(m.columns[i] for i in match.order))
 
 
 def _page_of(theory: Theory, group: Group | None) -> Page:

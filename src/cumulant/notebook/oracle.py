@@ -106,7 +106,8 @@ def _real(level: int) -> tuple[Array, Array]:
 
 
 def _positive(level: int) -> tuple[Array, Array]:
-    t = _steps(level)
+    """x = exp(½π sinh t), from 10⁻²⁵¹: a density may be singular at 0."""
+    t = np.arange(-6.6, FARTHEST, 0.5**level)
     u = 0.5 * np.pi * np.sinh(t)
     return np.exp(u), np.log(np.cosh(t)) + u
 

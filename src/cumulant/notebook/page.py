@@ -40,6 +40,8 @@ class SolvedClass:
         Name of the family, for a class of any number of fields.
     graph
         Which spins interact, for spins.
+    about
+        ``"origin"``, or ``"mean"`` where moments of columns are taken about their mean.
     parameters
         Integers that F depends on, with the values that were verified.
     """
@@ -50,6 +52,7 @@ class SolvedClass:
     fields: Mapping[str, str]
     family: str | None
     graph: str | None
+    about: str
     parameters: Mapping[str, tuple[int, ...]]
 
 
@@ -283,6 +286,7 @@ def _solved_class(data: Mapping[str, Any]) -> SolvedClass:
         fields=fields,
         family=data.get("family"),
         graph=data.get("graph"),
+        about=str(data.get("about", "origin")),
         parameters={k: tuple(int(v) for v in values) for k, values in data.get("parameters", {}).items()},
     )
 

@@ -37,11 +37,14 @@ class Match:
         Sizes of the family: (n,), or (blocks, columns in each).
     order
         Column that plays the part of each field of the page (p,).
+    even
+        Whether the group flips all signs, so that odd moments vanish.
     """
 
     page: Page
     shape: Shape
     order: NDArray[np.int64]
+    even: bool = False
 
 
 def recognise(theory: Theory, group: Group) -> Match | None:
@@ -60,15 +63,17 @@ def _recognise(theory: Theory, group: Group, known: int) -> Match | None:  # noq
         if solves.fields and len(solves.fields) != group.degree and "n" not in solves.parameters:
             continue
         for shape, action in ACTIONS[solves.symmetry](group.degree):
+            if solves.fields and "n" in solves.parameters and shape[0] != 1:
+                continue
             placed = sym.equivalent(action, group)
             if placed is not None:
-                return Match(page, shape, placed)
+                return Match(page, shape, placed, group.signed)
     return None
 
 
 def _kind(theory: Theory) -> tuple[str, int]:
     match theory:
-        case Polynomial():
+        case Polynomial() if theory.order > 2:
             return "polynomial", theory.order
         case Spins():
             return "spins", 2
@@ -107,6 +112,9 @@ def _vectors(p: int) -> Iterator[tuple[Shape, Group]]:
 # What a page calls its symmetry, and the actions on p columns that it covers.
 ACTIONS: dict[str, Callable[[int], Iterator[tuple[Shape, Group]]]] = {
     "trivial": lambda p: iter([((p,), sym.trivial(p))]),
+    "trivial-or-z2": lambda p: iter([((p,), sym.trivial(p)), ((p,), sym.z2(p))]),
+    # Translations of time that leave the ends of a window are no group of its columns: found by name.
+    "time": lambda _: iter(()),
     "z2": lambda p: iter([((p,), sym.z2(p))]),
     "symmetric": lambda p: iter([((p,), sym.symmetric(p))] if p > 1 else []),
     "blocks": _blocks,

@@ -11,6 +11,7 @@ from cumulant.errors import CumulantError, FileFormatError
 from cumulant.notebook.families import FAMILIES, Shape
 from cumulant.notebook.oracle import average
 from cumulant.notebook.page import Page, Record
+from cumulant.notebook.spin_families import SPIN_FAMILIES, SpinFamily, enumerate_spins
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,13 +54,19 @@ def _records(page: Page) -> Iterator[Record]:
     if tables:
         pieces = sum(len(t.coefficients) for t in tables)
         yield Record("tables against the function itself", pieces, max(t.error for t in tables), TABLES_TOLERANCE)
-    family = page.solves.family
+    family = page.solves.family or ""
     if family in FAMILIES:
         errors = [_family_error(page, family, shape) for shape in FAMILIES[family].shapes]
         yield Record("inverse of the full matrix", len(errors), max(errors), page.tolerance)
+    elif family in SPIN_FAMILIES:
+        errors = [_spin_error(page, SPIN_FAMILIES[family], n) for n in SPIN_FAMILIES[family].sizes]
+        yield Record("enumeration of all states", len(errors), max(errors), page.tolerance)
+    elif family == "potts":
+        errors = [_potts_error(page, sizes) for sizes in ((2, 2), (3, 4), (5, 2))]
+        yield Record("enumeration of all states", len(errors), max(errors), page.tolerance)
     elif page.free_energy is not None and page.checks:
         errors = [_point_error(page, point) for point in page.checks]
-        discrete = all(domain in ("spin", "binary") for domain in page.solves.fields.values())
+        discrete = all(domain in ("spin", "binary", "count") for domain in page.solves.fields.values())
         oracle = "enumeration of all states" if discrete else "quadrature of exp(−F)"
         yield Record(oracle, len(errors), max(errors), page.tolerance)
     else:
@@ -102,6 +109,29 @@ def _family_error(page: Page, family: str, shape: Shape) -> float:
     if f.spread is not None:
         errors.append(_difference(f.spread(again["h"], shape), -K @ mean))
     return max(errors + [_difference(again[name], value) for name, value in start.items() if name != "h"])
+
+
+def _spin_error(page: Page, family: SpinFamily, n: int) -> float:
+    """Largest error of a field or coupling over random members of the family."""
+    worst = 0.0
+    for seed in range(5):
+        h, J = family.example(np.random.default_rng(seed), n)
+        moments = family.reduce(enumerate_spins(h, J))
+        found = family.expand(moments, page.couplings_at(moments))
+        worst = max(worst, _difference(found[0], h), _difference(found[1], J))
+    return worst
+
+
+def _potts_error(page: Page, sizes: tuple[int, int]) -> float:
+    """Largest error of a coupling between two random categories, in the zero-sum gauge."""
+    rng = np.random.default_rng(7)
+    h, g = (x - x.mean() for x in (rng.normal(size=sizes[0]), rng.normal(size=sizes[1])))
+    J = rng.normal(size=sizes)
+    J -= J.mean(axis=0)
+    J -= J.mean(axis=1, keepdims=True)
+    weight = np.exp([[h[x] + g[y] + J[x, y] for y in range(sizes[1])] for x in range(sizes[0])])
+    found = page.couplings_at({"P": weight / weight.sum()})
+    return max(_difference(found["h"], h), _difference(found["g"], g), _difference(found["J"], J))
 
 
 def _difference(found: Any, true: Any) -> float:
