@@ -46,7 +46,9 @@ def test_help_has_examples_whose_options_exist(cli: Cli, name: str) -> None:
     group = typer.main.get_command(app)
     one = group.commands[name]  # type: ignore[attr-defined]
     assert "Examples" in cli(name, "--help").ok().out
-    known = {word for parameter in one.params for word in [*parameter.opts, *parameter.secondary_opts]}
+    commands = [one, *getattr(one, "commands", {}).values()]
+    parameters = [parameter for command in commands for parameter in command.params]
+    known = {word for parameter in parameters for word in [*parameter.opts, *parameter.secondary_opts]}
     lines = re.findall(r"\[cyan\](.*?)\[/cyan\]", one.epilog)
     assert lines
     for line in lines:

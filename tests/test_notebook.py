@@ -18,6 +18,7 @@ from cumulant.notebook.expression import parse
 from cumulant.notebook.page import read_page
 from cumulant.notebook.tables import Table, tabulate
 from cumulant.notebook.verify import verify
+from own_page import HALF_NORMAL
 
 PAGES = {path.stem: path for path in sorted(library.BUILT_IN.glob("*.toml"))}
 
@@ -164,31 +165,6 @@ def test_numbers_that_are_missing_unknown_or_outside_are_named():
 
 
 # ---------------------------------------------------------------------------------- a user's own pages
-
-HALF_NORMAL = """
-format = 1
-name = "half-normal"
-title = "Half-normal"
-summary = "A positive field with a Gaussian decay."
-[class]
-theory = "half-normal"
-order = 2
-symmetry = "trivial"
-fields = {x = "positive"}
-[free_energy]
-formula = "k*x**2/2"
-latex = 'F = k x^2 / 2'
-[[moment]]
-name = "m1"
-meaning = "mean"
-observable = "x"
-[[coupling]]
-name = "k"
-meaning = "stiffness"
-formula = "2/(pi*m1**2)"
-[verify]
-points = [{k = 1.0}, {k = 3.0}]
-"""
 
 
 def test_a_page_of_ones_own_is_verified_kept_and_found(tmp_path, own_folder):

@@ -120,6 +120,7 @@ _CALLS = (
     (re.compile(r"lifts=\{'([^']+)': '([^']+)'\}"), r"--lift '\1=\2'"),
     (re.compile(r"types=\{'([^']+)': '([^']+)'\}"), r"--type '\1=\2'"),
     (re.compile(r"nulls=\['([^']*)'\]"), r"--null '\1'"),
+    (re.compile(r"replace=True"), "--replace"),
 )
 _ARGUMENT = re.compile(
     r"\b(columns|delimiter|encoding|errors|folds|level|levels|missing|output|precision|prior|rows|target|weight_kind|"

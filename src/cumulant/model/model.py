@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     from cumulant.explain.ledger import Ledger
     from cumulant.explain.summary import Summary
+    from cumulant.notebook import Universality
     from cumulant.solve.law import Law
     from cumulant.solve.predictive import Fields
+    from cumulant.symmetry import Group
 
 __all__ = ["Model"]
 
@@ -364,6 +366,31 @@ class Model:
         from cumulant.explain.validate import cross_validate
 
         return cross_validate(self, self._target(target))
+
+    def universality(self, symmetry: Group | None = None) -> Universality:
+        """The class that F belongs to: its page in the notebook, which couplings matter, and what is known of it.
+
+        Parameters
+        ----------
+        symmetry
+            The group of the columns, from `cumulant.symmetry`; default none.
+
+        Examples
+        --------
+        >>> import cumulant as cm
+        >>> model = cm.fit({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 2.9, 5.1, 7.0]}, prior=None)
+        >>> model.universality().page.name
+        'gaussian'
+        """
+        from cumulant.model.laws import ansatz_of
+        from cumulant.notebook.universality import universality
+        from cumulant.symmetry import trivial
+
+        group = trivial(self.fields) if symmetry is None else symmetry.on(self.fields)
+        law = self.law
+        return universality(
+            ansatz_of(law), group, self.fields, law.couplings("mean"), law.mean, law.covariance, law.count
+        )
 
     @property
     def ledger(self) -> Ledger:

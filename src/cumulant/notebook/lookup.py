@@ -61,7 +61,7 @@ def lookup(
     >>> import cumulant as cm
     >>> answer = cm.notebook.lookup("phi4", moments={"m2": 1.0, "m4": 2.0}, count=10_000)
     >>> {name: round(value, 4) for name, value in answer.couplings.items()}
-    {'b': 3.6967, 'a': -0.2322}
+    {'b': 4.6704, 'a': -0.5568}
     """
     if moments is None:
         raise OptionError(

@@ -148,7 +148,7 @@ def _spins(match: Match, m: Moments) -> SpinMoments:
     return SpinMoments(mean[at], pairs, triples)
 
 
-# ---------------------------------------------------------------------------------- pages that are about more than products
+# ---------------------------------------------------------------------------------- more than products
 
 
 def _angle(m: Moments) -> dict[str, Any]:
@@ -160,8 +160,8 @@ def _angle(m: Moments) -> dict[str, Any]:
         cosine, sine = 0, 1
     else:
         raise OptionError(
-            f"an angle is a column with one cycle (lifts={{'time': 'cyclic:day'}}), or two columns that hold its cosine "
-            f"and sine, and there are {', '.join(m.columns)}"
+            f"an angle is a column with one cycle (lifts={{'time': 'cyclic:day'}}), or two columns that hold its "
+            f"cosine and sine, and there are {', '.join(m.columns)}"
         )
     return {"c": float(m.total.mean[cosine]), "s": float(m.total.mean[sine])}
 

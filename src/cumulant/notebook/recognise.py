@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,14 +48,25 @@ class Match:
 
 def recognise(theory: Theory, group: Group) -> Match | None:
     """The page of a class, or None where the notebook has none yet."""
-    return _recognise(theory, group, len(pages()))
+    found = pages()
+    action = (group.degree, group.images.tobytes(), group.signs.tobytes(), group.rotations)
+    # Neither names of columns nor pages that say the same can change the answer.
+    key = (theory, action, tuple(page.digest for page in found))
+    if key not in _RECOGNISED:
+        if len(_RECOGNISED) >= MOST_KEPT:
+            _RECOGNISED.clear()
+        _RECOGNISED[key] = _recognise(theory, group, found)
+    return _RECOGNISED[key]
 
 
-@lru_cache(maxsize=256)
-def _recognise(theory: Theory, group: Group, known: int) -> Match | None:  # noqa: ARG001 - pages may have been added
+_RECOGNISED: dict[Hashable, Match | None] = {}
+MOST_KEPT = 256
+
+
+def _recognise(theory: Theory, group: Group, found: Sequence[Page]) -> Match | None:
     kind, order = _kind(theory)
     graph = theory.graph if isinstance(theory, Spins) else None
-    for page in pages():
+    for page in found:
         solves = page.solves
         if (solves.theory, solves.order) != (kind, order) or solves.graph not in (None, graph):
             continue

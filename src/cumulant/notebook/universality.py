@@ -1,4 +1,4 @@
-"""A fitted F read against the notebook: its class, what matters in it, and what physics and machine learning know of it."""
+"""A fitted F read against the notebook: its class, what matters in it, and what physics and machine learning know."""
 
 from __future__ import annotations
 

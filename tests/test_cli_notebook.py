@@ -1,0 +1,65 @@
+"""``cumulant notebook`` as a person and a pipe see it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from commandline import Cli
+from cumulant.notebook import library, pages
+from own_page import HALF_NORMAL
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(capsys)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(library.FOLDER_VARIABLE, str(tmp_path / "notebook"))
+    return tmp_path / "notebook"
+
+
+def test_list_and_search_name_pages(cli: Cli) -> None:
+    listed = cli("notebook", "list").ok().out
+    assert all(page.name in listed for page in pages())
+    found = json.loads(cli("notebook", "search", "yule walker", "--json").ok().out)
+    assert [page["name"] for page in found] == ["gaussian-time"]
+
+
+def test_show_says_formulas_and_what_verified_them(cli: Cli) -> None:
+    shown = cli("notebook", "show", "phi4").ok().out
+    assert "b = quartic(t)*(1 - t)/t/m2**2" in shown
+    assert "quadrature" in shown
+    assert json.loads(cli("notebook", "show", "phi4", "--json").ok().out)["couplings"].keys() == {"a", "b"}
+    assert "did you mean 'phi4'" in cli("notebook", "show", "phi44").refusal(2)
+
+
+def test_lookup_prints_couplings_with_errors(cli: Cli) -> None:
+    assert "h = 0.693147 ± 0.071" in cli("notebook", "lookup", "poisson", "m1=2", "--count", "100").ok().out
+    answer = json.loads(cli("notebook", "lookup", "poisson", "m1=2", "--json").ok().out)
+    assert answer["couplings"]["h"] == pytest.approx(0.6931471805599453)
+    assert "NAME=VALUE" in cli("notebook", "lookup", "poisson", "2").refusal(2)
+    assert "not a number" in cli("notebook", "lookup", "poisson", "m1=two").refusal(2)
+    assert "missing: m1" in cli("notebook", "lookup", "poisson").refusal(2)
+
+
+def test_add_verifies_and_keeps(cli: Cli, tmp_path, own_folder) -> None:
+    path = tmp_path / "half.toml"
+    path.write_text(HALF_NORMAL, encoding="utf-8")
+    assert "added half-normal" in cli("notebook", "add", str(path)).ok().out
+    assert "half-normal" in cli("notebook", "list").ok().out
+    assert "--replace" in cli("notebook", "add", str(path)).refusal(2)
+    cli("notebook", "add", str(path), "--replace").ok()
+    path.write_text(HALF_NORMAL.replace("2/(pi", "2.1/(pi"), encoding="utf-8")
+    assert "is wrong" in cli("notebook", "add", str(path), "--replace").refusal(1)
+    assert "no such file" in cli("notebook", "add", str(tmp_path / "none.toml")).refusal(1)
+
+
+def test_verify_puts_pages_to_the_test(cli: Cli) -> None:
+    rows = json.loads(cli("notebook", "verify", "phi4", "poisson", "--json").ok().out)
+    assert {row["page"] for row in rows} == {"phi4", "poisson"}
+    assert all(row["passed"] for row in rows)
+    assert "ok" in cli("notebook", "verify", "bernoulli").ok().out
