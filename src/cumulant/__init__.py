@@ -6,7 +6,7 @@ Measure the moments of a table in one pass, solve for its free energy F, and pre
 from cumulant.errors import CumulantError, CumulantWarning
 from cumulant.measure import Moments, measure
 from cumulant.model import Model, fit, load, solve
-from cumulant.theory import Gaussian, Polynomial, Spins
+from cumulant.theory import Gaussian, Polynomial, Spins, Taylor
 
 __version__ = "0.1.0"
 
@@ -18,6 +18,7 @@ __all__ = [
     "Moments",
     "Polynomial",
     "Spins",
+    "Taylor",
     "compare",
     "fit",
     "load",

@@ -18,7 +18,9 @@ from cumulant.solve.auto import solve_law, theory_of
 if TYPE_CHECKING:
     from cumulant.measure import Moments
     from cumulant.model.groups import Models
-    from cumulant.theory import Gaussian
+    from cumulant.theory import Gaussian, Taylor
+
+    Theory = Gaussian | Taylor
 
 __all__ = ["fit", "solve"]
 
@@ -26,7 +28,7 @@ __all__ = ["fit", "solve"]
 @overload
 def fit(
     table: Any,
-    theory: str | Gaussian = "auto",
+    theory: str | Theory = "auto",
     target: str | Sequence[str] | None = None,
     *,
     prior: str | float | None = "auto",
@@ -38,7 +40,7 @@ def fit(
 @overload
 def fit(
     table: Any,
-    theory: str | Gaussian = "auto",
+    theory: str | Theory = "auto",
     target: str | Sequence[str] | None = None,
     *,
     prior: str | float | None = "auto",
@@ -49,7 +51,7 @@ def fit(
 
 def fit(
     table: Any,
-    theory: str | Gaussian = "auto",
+    theory: str | Theory = "auto",
     target: str | Sequence[str] | None = None,
     *,
     prior: str | float | None = "auto",
@@ -63,7 +65,7 @@ def fit(
     table
         Anything `measure` takes.
     theory
-        The ansatz for F; ``"auto"`` takes `Gaussian`.
+        The ansatz for F; ``"auto"`` takes `Gaussian`. What it requires is measured.
     target
         A column to be predicted, or several: the prior is then chosen for them, and `Model.summary` shows the one. Any
         other column can be predicted just as well.
@@ -109,7 +111,7 @@ def fit(
 
 def solve(
     m: Moments,
-    theory: str | Gaussian = "auto",
+    theory: str | Theory = "auto",
     *,
     prior: str | float | None = "auto",
     target: str | Sequence[str] | None = None,
@@ -119,7 +121,7 @@ def solve(
     Parameters
     ----------
     m
-        Moments of order 2.
+        Moments, of the order that the theory requires.
     theory
         The ansatz for F.
     prior, target

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.levelled import LevelledLaw
+from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.theory import Gaussian, Polynomial, Spins
 
 if TYPE_CHECKING:
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LAWS", "ansatz_of", "name_of"]
 
-LAWS: dict[str, type[Law]] = {"gaussian": GaussianLaw, "gaussian beside wide categories": LevelledLaw}
+LAWS: dict[str, type[Law]] = {
+    "gaussian": GaussianLaw,
+    "gaussian beside wide categories": LevelledLaw,
+    "taylor": TaylorLaw,
+}
 
 
 def name_of(law: Law) -> str:

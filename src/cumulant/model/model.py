@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cumulant.errors import ColumnError, DataError, IncompatibleError, OptionError
-from cumulant.lift import Boolean, Categorical, Schema
+from cumulant.lift import Boolean, Categorical, Numeric, Schema
 from cumulant.measure import Moments, lifted, measure
 from cumulant.model.outputs import cells, class_output, level_output, number_output, with_index
 from cumulant.solve.gaussian import GaussianLaw
-from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.prior import Prior
+from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.source import open_table
 from cumulant.source.fill import Cells, with_cells
 from cumulant.theory import GaussianAction
@@ -84,21 +84,8 @@ class Model:
 
     @property
     def gaussian(self) -> Fields:
-        """Mean, propagator and counts of a Gaussian model, which the regression tables are made of.
-
-        Raises
-        ------
-        OptionError
-            The theory is another one.
-        """
-        if isinstance(self.law, LevelledLaw):
-            return self.law.gaussian.fields
-        if not isinstance(self.law, GaussianLaw):
-            raise OptionError(
-                f"this belongs to the Gaussian theory, and the model's law is a {type(self.law).__name__}; "
-                "solve its moments with cm.Gaussian() for it"
-            )
-        return self.law.fields
+        """Mean, propagator and counts to second order, which tables of linear regression are made of."""
+        return self.law.gaussian.fields
 
     @property
     def count(self) -> float:
@@ -138,6 +125,30 @@ class Model:
             raise OptionError(f"about={about!r}: choose 'mean' or 'origin'")
         names = self.fields
         return {tuple(names[i] for i in at): value for at, value in self.law.couplings(about).items()}
+
+    def expanded(self) -> Model:
+        """A model of the terms of a polynomial mean, each a column of its own, and the target: a regression on them.
+
+        A column called ``a·b²`` holds the product of deviations from a reference point, which the notes name.
+
+        Raises
+        ------
+        OptionError
+            The theory has no such terms.
+        """
+        if not isinstance(self.law, TaylorLaw):
+            raise OptionError("only a model of cm.Taylor has terms to expand; couplings() gives those of F")
+        terms, fields = self.law.regression(self.fields)
+        used = np.unique(self.law.lifted.factors[self.law.lifted.factors >= 0])
+        at = ", ".join(f"{self.fields[i]} {self.law.lifted.reference[i]:.6g}" for i in used)
+        return replace(
+            self,
+            schema=Schema(tuple(Numeric(name) for name in terms)),
+            law=GaussianLaw(fields),
+            notes=(*self.notes, f"factors are deviations from {at}"),
+            target=terms[-1],
+            moments=None,
+        )
 
     def partial_correlations(self) -> pd.DataFrame:
         """Correlation of each pair of fields at fixed values of all others, −K_ij/√(K_ii K_jj) (p, p)."""
@@ -343,7 +354,7 @@ class Model:
         errors: str = "classical",
         intercept: bool = True,
     ) -> Summary:
-        """The regression of one column on all others, as a table with errors and tests.
+        """The regression of one column on all others, or on the terms of its polynomial, with errors and tests.
 
         Parameters
         ----------
@@ -359,7 +370,10 @@ class Model:
         """
         from cumulant.explain.summary import summarise
 
-        return summarise(self, self._target(target), level=level, errors=errors, intercept=intercept)
+        name = self._target(target)
+        if isinstance(self.law, TaylorLaw) and name == self.target:
+            return summarise(self.expanded(), name, level=level, errors=errors, intercept=intercept)
+        return summarise(self, name, level=level, errors=errors, intercept=intercept)
 
     def cross_validate(self, target: str | None = None) -> pd.DataFrame:
         """R², RMSE and log-likelihood a row on each held-out fold, from the folds of moments alone."""

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cumulant.errors import OptionError
 from cumulant.solve.categories import Categories
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.law import Solved
 from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.pooling import pooled
 from cumulant.solve.predictive import Fields
-from cumulant.theory import Gaussian
+from cumulant.solve.taylor import solve_taylor
+from cumulant.theory import Gaussian, Taylor
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
-    from cumulant.solve.law import Law
-    from cumulant.solve.prior import Prior
 
     Index = NDArray[np.int64]
 
-__all__ = ["Solved", "solve_law", "theory_of"]
-
-
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """What a solver gives.
-
-    Parameters
-    ----------
-    law
-        The probability of the independent fields.
-    prior
-        The mass and how it was chosen.
-    notes, warnings
-        What was done that the user should know, and what the user should mind.
-    """
-
-    law: Law
-    prior: Prior
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+__all__ = ["solve_law", "theory_of"]
 
 
 def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index | None) -> Solved:
@@ -62,6 +41,7 @@ def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index 
 # A solver is a function (moments, theory, prior, target fields or None) → Solved.
 SOLVERS: dict[type, Callable[[Moments, Any, str | float | None, Index | None], Solved]] = {
     Gaussian: _gaussian,
+    Taylor: solve_taylor,
 }
 
 

@@ -57,6 +57,11 @@ class GaussianLaw:
         """Rows it was estimated from."""
         return self.fields.count
 
+    @property
+    def gaussian(self) -> GaussianLaw:
+        """Itself."""
+        return self
+
     def couplings(self, about: str) -> dict[tuple[int, ...], float]:
         """½K_ii and K_ij, and about the origin the first-order terms −Kμ."""
         k = self.precision

@@ -6,16 +6,20 @@ cells. Another theory is another class with these methods, and one line in `cumu
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cumulant.solve.gaussian import GaussianLaw
+    from cumulant.solve.prior import Prior
+
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Density", "Law"]
+__all__ = ["Density", "Law", "Solved"]
 
 
 class Density(Protocol):
@@ -66,6 +70,10 @@ class Law(Protocol):
     def count(self) -> float:
         """Rows it was estimated from."""
 
+    @property
+    def gaussian(self) -> GaussianLaw:
+        """The law of second order with the same mean and covariance: itself, if it is Gaussian."""
+
     def couplings(self, about: str) -> dict[tuple[int, ...], float]:
         """Coefficient of each monomial in F, ``about`` the ``"mean"`` or the ``"origin"``, by position."""
 
@@ -99,3 +107,23 @@ class Law(Protocol):
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Self:
         """The law that `to_state` described."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What a solver gives.
+
+    Parameters
+    ----------
+    law
+        The probability of the independent fields.
+    prior
+        The mass and how it was chosen.
+    notes, warnings
+        What was done that the user should know, and what the user should mind.
+    """
+
+    law: Law
+    prior: Prior
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
