@@ -65,6 +65,17 @@ def test_sums_by_level_are_those_of_indicators(gaps):
     one_hot(cm.measure(frame, lifts=WIDE, precision="compensated"), frame)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gaps_that_come_and_go(monkeypatch, weighted):
+    """Blocks without a gap after one that has some, and levels that only late blocks have."""
+    monkeypatch.setattr(import_module("cumulant.measure.measure"), "BLOCK_BYTES", 1 << 12)
+    frame = table(12_000)
+    frame.loc[4000:5000] = frame.loc[4000:5000].mask(np.random.default_rng(1).random((1001, 5)) < 0.1)
+    frame.loc[9000:, "plane"] += "*"
+    weights = np.random.default_rng(2).random(len(frame)) + 0.5 if weighted else None
+    one_hot(cm.measure(frame, lifts=WIDE, weights=weights), frame, weights)
+
+
 def test_dropped_rows_leave_no_trace():
     frame = table(300, gaps=0.1)
     m = cm.measure(frame, lifts=WIDE, missing="drop")

@@ -11,6 +11,7 @@ import numpy as np
 
 from cumulant.errors import DataError
 from cumulant.measure import kernels, limbs
+from cumulant.measure.levels import LevelSums
 from cumulant.measure.moments import Moments
 from cumulant.measure.powers import PowerSums
 from cumulant.storage import diagonal, packed
@@ -146,7 +147,7 @@ class Accumulator:
             columns = block.columns()
             done = self._plain.add(columns, block.numbers, block.weights)
             if codes.size:
-                self._add_by_level([c[:done] for c in columns], self._m.shift, codes[:done], block)
+                self._add_by_level([c[:done] for c in columns], codes[:done], block)
             self._count(block, done)
             block, codes = block.after(done), codes[done:]
         if len(block):
@@ -170,9 +171,11 @@ class Accumulator:
         for here, saved in zip(self.state()[1], arrays, strict=True):
             here[...] = saved
 
-    def _add_by_level(self, columns: list[Array], shift: Array, codes: NDArray[np.int64], block: Block) -> None:
-        """Add the first rows of a block to the sums of their levels."""
-        done = len(codes)
+    def _add_by_level(self, columns: list[Array], codes: NDArray[np.int64], block: Block) -> None:
+        """Add the first rows of a block, which have no gap, to the sums of their levels."""
+        done, k = len(codes), len(self._m.presence)
+        columns = [*[np.broadcast_to(1.0, done)] * k, *columns]
+        shift = np.concatenate([np.zeros(k), self._m.shift])
         numbers = block.numbers if isinstance(block.numbers, int) else block.numbers[:done]
         weights = None if block.weights is None else block.weights[:done]
         levels = self._m.levels.add(columns, shift, codes, numbers, weights)
@@ -192,7 +195,7 @@ class Accumulator:
         if self._plain is None:
             return
         m, sums = self._m, self._plain.take()
-        bare = Moments.empty(m.schema, m.shift, folds=m.folds, weighting=m.weighting)
+        bare = replace(Moments.empty(m.schema, m.shift, folds=m.folds, weighting=m.weighting), levels=LevelSums())
         if m.weighting == "none":
             rows = np.rint(sums[:, 0]).astype(np.int64)
             bare = replace(bare, rows=rows, squared_weights=rows.astype(np.float64))

@@ -195,13 +195,20 @@ def embedded(m: Moments, schema: Schema, t: Array) -> LevelSums:
     """
     if not schema.wide:
         return LevelSums()
-    high = m.sums.sum(axis=0)
+    if m.schema.wide and not m.levels.sums:
+        # Rows whose sums by level are kept elsewhere.
+        return LevelSums.empty(schema, m.folds, len(t))
+    high = m.sums.sum(axis=0) if m.schema.wide != schema.wide else np.zeros((m.folds, 0, 0))
     old = [_Old.of(m, column, high) for column in schema.wide]
     lifts = schema.wide_lifts()
     places = [o.places_in(lift) for o, lift in zip(old, lifts, strict=True)]
+    same = t.shape == (len(t), len(t)) and np.array_equal(t, np.eye(len(t)))
     sums = []
     for o, place, lift in zip(old, places, lifts, strict=True):
-        values = o.sums if t.shape == (len(t), len(t)) and np.array_equal(t, np.eye(len(t))) else o.sums @ t.T
+        values = o.sums if same else o.sums @ t.T
+        if o.lift.all_levels == lift.all_levels:
+            sums.append(values)
+            continue
         out = np.zeros((m.folds, len(lift.all_levels), len(t)))
         kept = np.flatnonzero(place >= 0)
         single, again = np.unique(place[kept], return_index=True)

@@ -39,6 +39,8 @@ def add_by_level(
     sums
         Folds × levels × (1 + columns), changed in place.
     """
+    if sums.shape[2] != 1 + len(columns) or not sums.flags.c_contiguous:
+        raise ValueError(f"sums of shape {sums.shape} for {len(columns)} columns")
     native = library()
     if native is None:
         _add_numpy(columns, shift, level, numbers, weights, sums)

@@ -246,8 +246,16 @@ class Given:
 
     def leverage(self, codes: Index) -> Array:
         """What the levels add to the variance of a prediction beyond the mean's 1/N, per unit of noise (n,)."""
-        combinations, row = np.unique(codes[:, list(self.categories)], axis=0, return_inverse=True)
-        return np.asarray(self.uncertainty(*self.directions(combinations)) - 1 / self.fields.count)[row.reshape(-1)]
+        chosen = codes[:, list(self.categories)]
+        # Rows repeat combinations of levels; each is worked out once, a bounded lot at a time.
+        sizes = tuple(len(e) for e in self.effects)
+        combinations, row = np.unique(np.ravel_multi_index(tuple(chosen.T), sizes), return_inverse=True)
+        out = np.empty(len(combinations))
+        step = max(1, CHUNK // len(self.inverse))
+        for start in range(0, len(out), step):
+            levels = np.column_stack(np.unravel_index(combinations[start : start + step], sizes))
+            out[start : start + step] = self.uncertainty(*self.directions(levels))
+        return out[row] - 1 / self.fields.count
 
     def directions(self, levels: Index) -> tuple[Array, Array]:
         """Rows (n, categories) as pivots' share (n,), and loads on constant and other levels (n, 1 + R)."""
@@ -262,14 +270,14 @@ class Given:
 
     def uncertainty(self, pivot: Array, loads: Array) -> Array:
         """Variance per unit of noise of a combination of constant and levels, from its `directions`."""
-        return np.asarray(pivot + np.einsum("ni,ij,nj->n", loads, self.inverse, loads, optimize=True))
+        return np.asarray(pivot + ((loads @ self.inverse) * loads).sum(axis=1))
 
 
 def patterns(codes: Index) -> Iterator[tuple[Index, tuple[int, ...]]]:
     """Groups of rows with the same categories known: rows, and which."""
-    found, group = np.unique(codes >= 0, axis=0, return_inverse=True)
-    for i, known in enumerate(found):
-        yield np.flatnonzero(group.reshape(-1) == i), tuple(int(c) for c in np.flatnonzero(known))
+    group = (codes >= 0) @ (1 << np.arange(codes.shape[1]))
+    for bits in np.unique(group):
+        yield np.flatnonzero(group == bits), tuple(c for c in range(codes.shape[1]) if bits >> c & 1)
 
 
 def _order(k: Categories, categories: Sequence[int]) -> list[int]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from cumulant.solve.linear import factor
 from cumulant.solve.prior import GRID, ROWS_PER_FIELD
+from cumulant.solve.repair import nearest_correlation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,6 +84,8 @@ def level_evidence(k: Categories, c: int, fields: Fields, target: NDArray[np.int
     means = k.sums[c][k.counts[c] > 0][:, kept] / (n[:, None] * sd)
     scatter = raw[np.ix_(kept, kept)] / np.outer(sd, sd) * max(fields.degrees, 1.0)
     within = scatter - (means * n[:, None]).T @ means
+    if not k.complete:
+        within = nearest_correlation(within)[0]
     penalty = fields.mass * fields.count * np.eye(len(kept))
     wanted = np.flatnonzero(np.isin(kept, [] if target is None else target))
     out = np.empty(len(masses))
