@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,14 +67,14 @@ class Summary:
     log_likelihood, aic, bic
         Of a Gaussian with the residuals' variance over n. With importance weights less ½ Σ ln wᵢ, which is the same for
         every model of the same rows.
-    condition_number
-        Largest over smallest singular value of the design, constant and units as they are, dropped terms left out.
     residual_sd
         Square root of the unbiased residual variance, in units of the target.
     notes
         What was done that the reader should know.
     prior
         The mass and how it was chosen.
+    design
+        Makes a triangular factor of X'X, X the design with its constant.
     """
 
     target: str
@@ -89,10 +91,23 @@ class Summary:
     log_likelihood: float
     aic: float
     bic: float
-    condition_number: float
     residual_sd: float
     notes: tuple[str, ...]
     prior: Prior
+    design: Callable[[], Array] = field(repr=False)
+
+    @cached_property
+    def condition_number(self) -> float:
+        """Largest over smallest singular value of the design, constant and units as they are, without dropped terms.
+
+        Decomposed when first asked for, which takes longer than the regression itself.
+        """
+        triangle = self.design()
+        if not len(triangle):
+            return float("nan")
+        with one_blas_thread(len(triangle)):
+            s = np.linalg.svd(triangle, compute_uv=False)
+        return float(s[0] / s[-1]) if s[-1] > 0 else float("inf")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON; None where a figure does not exist."""
@@ -264,10 +279,10 @@ def summarise(
         level=level,
         errors=errors,
         n=int(r.count) if float(r.count).is_integer() else r.count,
-        condition_number=_condition_number(r, fields, x, intercept=intercept),
         residual_sd=float(np.sqrt(r.variance)),
         notes=tuple(notes),
         prior=model.prior,
+        design=partial(_design, r, fields, x, intercept=intercept),
         **_quality(r, fields, _likelihood_of_weights(model.moments), intercept=intercept),
     )
 
@@ -344,17 +359,14 @@ def _quality(r: Regression, fields: Fields, of_weights: float, *, intercept: boo
     }
 
 
-def _condition_number(r: Regression, fields: Fields, x: NDArray[np.int64], *, intercept: bool) -> float:
-    """Of the design, from a triangular factor of X'X, which keeps the digits that X'X itself would square away."""
+def _design(r: Regression, fields: Fields, x: NDArray[np.int64], *, intercept: bool) -> Array:
+    """A triangular factor of X'X, which keeps the digits that X'X itself would square away."""
     f, q = r.observed, r.observed.rank
     triangle = np.zeros((q + 1, q + 1))
     triangle[1:, 1:] = (f.lower / f.scale[f.kept, None]).T * np.sqrt(max(fields.degrees, 0.0))
     triangle[0, 0] = np.sqrt(fields.count)
     triangle[0, 1:] = np.sqrt(fields.count) * fields.mean[x][f.kept]
-    s = np.linalg.svd(triangle if intercept else triangle[1:, 1:], compute_uv=False)
-    if not len(s):
-        return float("nan")
-    return float(s[0] / s[-1]) if s[-1] > 0 else float("inf")
+    return triangle if intercept else triangle[1:, 1:]
 
 
 def _notes(model: Model, target: str) -> list[str]:

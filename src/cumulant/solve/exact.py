@@ -67,7 +67,8 @@ def solve_exact(m: Moments, prior: str | float | None = "auto", target: NDArray[
         notes.append(f"no cell is present in {names}: taken as 0 and unrelated to the other fields")
         mean = np.where(never, 0.0, mean)
         covariance = np.where(never[:, None] | never[None, :], 0.0, covariance)
-    covariance = np.nan_to_num(covariance)
+    if not np.isfinite(covariance).all():
+        covariance = np.nan_to_num(covariance)
     moved = 0.0
     if not total.complete:
         covariance, moved = nearest_correlation(covariance)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cumulant import storage
 from cumulant.measure import compensated as dd
 from cumulant.measure.conditioning import COLLINEAR
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["Conditional", "Factor", "conditional", "factor", "independent_fields"]
+
+# Columns that are worked on together: enough for BLAS, few enough to take no memory.
+COLUMNS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +60,32 @@ class Factor:
 
     def inverse(self) -> Array:
         """Inverse of the covariance over the kept fields, 0 elsewhere (p, p)."""
-        p = len(self.kept)
         if self.pair is not None:
             out = dd.inverse(self.pair, self.kept)[0]
         else:
-            out = np.zeros((p, p))
-            identity = np.eye(self.rank)
-            half = _triangular(self.lower, identity)
-            out[np.ix_(self.kept, self.kept)] = half.T @ half
-        return np.asarray(out * self.scale[:, None] * self.scale[None, :])
+            out = _inverse(self.lower)
+            if not self.kept.all():
+                whole = np.zeros((len(self.kept), len(self.kept)))
+                whole[np.ix_(self.kept, self.kept)] = out
+                out = whole
+        out *= self.scale[:, None]
+        out *= self.scale
+        return out
+
+    def inverse_diagonal(self) -> Array:
+        """Diagonal of `inverse` (p,): squared columns of L⁻¹, found a few at a time."""
+        if self.pair is not None:
+            return np.diag(self.inverse())
+        q = self.rank
+        squares = np.empty(q)
+        for a in range(0, q, COLUMNS):
+            b = min(a + COLUMNS, q)
+            # Above its diagonal entry a column of L⁻¹ is zero.
+            columns = _triangular(self.lower[a:, a:], np.eye(q - a, b - a))
+            squares[a:b] = np.einsum("ij,ij->j", columns, columns)
+        out = np.zeros(len(self.kept))
+        out[self.kept] = squares
+        return np.asarray(out * self.scale**2)
 
     def solve_pair(self, b: tuple[Array, Array]) -> tuple[Array, Array]:
         """Solve with the scaled covariance in compensated arithmetic; (p, m) pairs."""
@@ -93,10 +114,19 @@ def _triangular(a: Array, b: Array, *, lower: bool = True) -> Array:
     return np.asarray(solve_triangular(a, b, lower=lower, check_finite=False))
 
 
+def _inverse(lower: Array) -> Array:
+    from scipy.linalg.lapack import dpotri
+
+    # Of an F-ordered matrix the lower triangle is the upper one of its transpose, by rows.
+    out, _ = dpotri(np.asfortranarray(lower), lower=1)
+    return storage.mirrored(out.T)
+
+
 def _cholesky(r: Array) -> tuple[Array, bool]:
+    """Lower factor of a symmetric matrix, in its memory."""
     from scipy.linalg.lapack import dpotrf
 
-    lower, failed = dpotrf(r, lower=1, clean=1)
+    lower, failed = dpotrf(r.T, lower=1, clean=1, overwrite_a=1)
     return lower, failed == 0
 
 
@@ -111,33 +141,49 @@ def factor(covariance: Array, low: Array | None = None) -> Factor:
         pair, kept = dd.cholesky((covariance * square, low * square), COLLINEAR["compensated"])
         return Factor(scale, kept, pair[0][np.ix_(kept, kept)], pair)
     scale[varies] = 1 / np.sqrt(diagonal[varies])
-    r = covariance * scale[:, None] * scale[None, :]
-    lower, definite = _cholesky(r)
-    if definite and (np.diag(lower) ** 2).min(initial=1.0) > COLLINEAR["double"]:
-        return Factor(scale, varies, lower)
+    if varies.all():
+        lower, definite = _cholesky(_correlation(covariance, scale))
+        if definite and (np.diag(lower) ** 2).min(initial=1.0) > COLLINEAR["double"]:
+            return Factor(scale, varies, lower)
+    r = _correlation(covariance, scale)
     kept = _left_to_right(r)
     lower, _ = _cholesky(r[np.ix_(kept, kept)])
     return Factor(scale, kept, lower)
 
 
+def _correlation(covariance: Array, scale: Array) -> Array:
+    r = covariance * scale[:, None]
+    r *= scale
+    return r
+
+
 def independent_fields(r: Array) -> NDArray[np.bool_]:
     """Which columns of a matrix, scaled so that a diagonal of 1 is no loss, are no combination of those before."""
-    lower, definite = _cholesky(r)
+    lower, definite = _cholesky(r.copy())
     if definite and (np.diag(lower) ** 2).min(initial=1.0) > COLLINEAR["double"]:
         return np.ones(len(r), dtype=bool)
     return _left_to_right(r)
 
 
 def _left_to_right(r: Array) -> NDArray[np.bool_]:
-    """Which columns of a correlation matrix are no combination of those before: Cholesky, left to right."""
+    """Which columns of a correlation matrix are no combination of those before: Cholesky, left to right, by blocks."""
     p = len(r)
-    lower = np.zeros((p, p))
     kept = np.zeros(p, dtype=bool)
-    for j in range(p):
-        column = r[j:, j] - lower[j:, :j] @ lower[j, :j]
-        if column[0] > COLLINEAR["double"] and r[j, j] > 0:
-            kept[j] = True
-            lower[j:, j] = column / np.sqrt(column[0])
+    lower = np.zeros((p, 0))
+    for a in range(0, p, COLUMNS):
+        b = min(a + COLUMNS, p)
+        rest = r[a:, a:b] - lower[a:] @ lower[a:b].T
+        found = []
+        for j in range(b - a):
+            column = rest[:, j]
+            if column[j] > COLLINEAR["double"] and r[a + j, a + j] > 0:
+                kept[a + j] = True
+                column /= np.sqrt(column[j])
+                rest[:, j + 1 :] -= np.outer(column, column[j + 1 : b - a])
+                found.append(j)
+        new = np.zeros((p, len(found)))
+        new[a:] = rest[:, found]
+        lower = np.hstack([lower, new])
     return kept
 
 
@@ -164,7 +210,8 @@ def conditional(
     covariance: Array, observed: NDArray[np.int64], targets: NDArray[np.int64], low: Array | None = None
 ) -> Conditional:
     """Integrate out every field but ``observed`` and ``targets``, and fix the observed ones."""
-    oo, ot, tt = (np.ix_(a, b) for a, b in ((observed, observed), (observed, targets), (targets, targets)))
+    ot, tt = np.ix_(observed, targets), np.ix_(targets, targets)
+    oo = _block(observed)
     if low is None:
         f = factor(covariance[oo])
         half = f.whiten(covariance[ot].T).T
@@ -180,6 +227,13 @@ def conditional(
     explained = dd.matmul((covariance[ot].T.copy(), low[ot].T.copy()), b2)
     schur_high, _ = dd.sub((covariance[tt], low[tt]), explained)
     return Conditional(b2[0], _floor(schur_high), f)
+
+
+def _block(at: NDArray[np.int64]) -> Any:
+    """Index of a diagonal block: a view where the fields are consecutive, as all but the last are."""
+    if len(at) and at[-1] - at[0] + 1 == len(at) and (np.diff(at) == 1).all():
+        return slice(at[0], at[-1] + 1), slice(at[0], at[-1] + 1)
+    return np.ix_(at, at)
 
 
 def _floor(covariance: Array) -> Array:

@@ -146,7 +146,7 @@ def regress(fields: Fields, y: int, x: NDArray[np.int64], *, intercept: bool = T
     y_variance = float(fields.covariance[y, y])
     residual = float(errors(fields, given, x, targets)[0, 0])
     with np.errstate(divide="ignore", invalid="ignore"):
-        unit = np.where(f.kept, np.diag(f.inverse()), np.nan) / (degrees * (1 + mass))
+        unit = np.where(f.kept, f.inverse_diagonal(), np.nan) / (degrees * (1 + mass))
         spread = distance / (degrees * (1 + mass)) if f.rank else 0.0
         at_zero = 1 / fields.count + fields.leverage + spread if intercept else np.nan
     return Regression(
