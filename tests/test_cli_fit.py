@@ -267,7 +267,7 @@ def test_rows_that_only_reading_would_tell(cli: Cli, tmp_path: Path) -> None:
 def test_a_dry_run_says_that_memory_would_not_do(cli: Cli, tmp_path: Path) -> None:
     names = [f"c{i}" for i in range(100_000)]
     (tmp_path / "wide.csv").write_text("\n".join([",".join(names), *[",".join(["1"] * len(names))] * 2]))
-    answer = cli("fit", tmp_path / "wide.csv", "--dry-run")
+    answer = cli("fit", tmp_path / "wide.csv", "--dry-run", "--folds", "10")
     assert "560 GB" in answer.out
     assert "100,000 fields" in answer.refusal()
 
@@ -284,11 +284,11 @@ def test_a_plan_of_a_table_without_rows(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_the_pilot_is_that_of_the_pass() -> None:
-    from cumulant.measure.measure import PILOT_ROWS
     from cumulant.source import open_table
+    from cumulant.source.table import HEAD_ROWS
 
-    held = plan._pilot(open_table({"x": np.zeros(3 * PILOT_ROWS)}))
-    assert sum(len(batch) for batch in held) == PILOT_ROWS
+    held = plan._pilot(open_table({"x": np.zeros(3 * HEAD_ROWS)}))
+    assert sum(len(batch) for batch in held) == HEAD_ROWS
 
 
 def test_main_takes_its_words_from_the_process(

@@ -8,8 +8,8 @@ import pytest
 
 import cumulant as cm
 from cumulant.errors import ColumnError, CumulantError, CumulantWarning, DataError, OptionError, ResourceError
+from cumulant.measure.capacity import refuse_if_too_large
 from cumulant.measure.kernels import fold_of
-from cumulant.measure.measure import refuse_if_too_large
 from helpers import TABLES
 
 
@@ -213,3 +213,16 @@ def test_the_table_is_left_as_it_was():
     before = x.copy()
     cm.measure(x)
     np.testing.assert_array_equal(x, before)
+
+
+def test_folds_that_memory_has_no_room_for_are_not_chosen_and_not_taken(monkeypatch):
+    from cumulant.measure import capacity
+
+    x = np.random.default_rng(9).normal(size=(40, 20))
+    assert cm.measure(x).folds == 10
+    # A triangle of 21 fields and a constant takes 8 · 21 · 22/2 bytes.
+    monkeypatch.setattr(capacity, "_memory", lambda: 16 * 4 * 21 * 22 * 4)
+    with pytest.warns(CumulantWarning, match=r"20 fields are measured in 4 folds of [\d.e-]+ GB, not 10"):
+        assert cm.measure(x).folds == 4
+    with pytest.raises(ResourceError, match=r"20 fields in 60 folds need [\d.]+ GiB"):
+        cm.measure(x, folds=60)

@@ -79,8 +79,14 @@ def fit(
         ),
     ] = "auto",
     folds: Annotated[
-        int, typer.Option(min=1, max=1000, help="Sets of sums, for cross-validation.", rich_help_panel=o.CALCULATION)
-    ] = 10,
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Sets of sums, for cross-validation.  [default: 10, fewer where memory would not do]",
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = None,
     precision: Annotated[
         o.Precision,
         typer.Option(
@@ -135,7 +141,7 @@ def fit(
 
         made = plan(opened, table, prior=_prior(prior), target=target, **measuring)
         show_plan(made, json=json)
-        refuse_if_too_large(made, folds)
+        refuse_if_too_large(made)
         return
     from cumulant.model import fit as fit_table
 

@@ -38,6 +38,8 @@ class Plan:
         Columns with missing cells k; each adds a presence field to the sums.
     sums
         Order q = 1 + k + p (reference levels included) of the matrix Σ z zᵀ.
+    folds
+        Sets of sums.
     arithmetic
         ``"double"`` or ``"compensated"``.
     flops
@@ -57,6 +59,7 @@ class Plan:
     fields: int
     missing: int
     sums: int
+    folds: int
     arithmetic: str
     flops: float | None
     bytes_read: int | None
@@ -74,7 +77,7 @@ def plan(
     weights: str | None,
     lifts: Mapping[str, Any] | None,
     levels: int,
-    folds: int,
+    folds: int | None,
     precision: str,
     **_: Any,
 ) -> Plan:
@@ -87,6 +90,7 @@ def plan(
     """
     from cumulant.lift import Schema
     from cumulant.lift.schema import unknown_column
+    from cumulant.measure.capacity import affordable_folds
 
     if weights is not None and weights not in table.schema.names:
         raise unknown_column(weights, table.schema.names)
@@ -98,6 +102,7 @@ def plan(
         schema.position(target)
     gaps = sum(any(_has_gap(batch.column(i)) for batch in pilot) for i in range(len(kept)))
     p, q = len(schema.independent), 1 + gaps + len(schema.fields)
+    folds = affordable_folds(q - 1) if folds is None else folds
     exact = precision == "compensated" or (precision == "auto" and _ill_conditioned(schema, pilot))
     return Plan(
         table=table.name,
@@ -107,6 +112,7 @@ def plan(
         fields=p,
         missing=gaps,
         sums=q,
+        folds=folds,
         arithmetic="compensated" if exact else "double",
         flops=None if rows is None else float(rows) * q * (q + 1) + p**3 / 3,
         bytes_read=table.size,
@@ -145,22 +151,22 @@ def show_plan(made: Plan, *, json: bool = False) -> None:
     )
 
 
-def refuse_if_too_large(made: Plan, folds: int) -> None:
+def refuse_if_too_large(made: Plan) -> None:
     """Refuse what the fit itself would refuse for lack of memory."""
-    from cumulant.measure.measure import refuse_if_too_large
+    from cumulant.measure.capacity import refuse_if_too_large
 
-    refuse_if_too_large(made.sums - 1 - made.missing, folds)
+    refuse_if_too_large(made.sums - 1 - made.missing, made.folds)
 
 
 def _pilot(table: Table) -> list[pa.RecordBatch]:
-    from cumulant.measure.measure import PILOT_ROWS
+    from cumulant.source.table import head_rows
 
     held: list[pa.RecordBatch] = []
-    rows = 0
+    most, rows = head_rows(len(table.schema)), 0
     for batch in table.open():
-        held.append(batch.slice(0, PILOT_ROWS - rows))
+        held.append(batch.slice(0, most - rows))
         rows += len(held[-1])
-        if rows >= PILOT_ROWS:
+        if rows >= most:
             break
     return held
 

@@ -27,10 +27,11 @@ from cumulant import errors, storage
 from cumulant.errors import CumulantError, CumulantWarning, DataError, OptionError
 from cumulant.lift import Categorical, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
-from cumulant.measure.measure import PILOT_ROWS, measure
+from cumulant.measure.measure import measure
 from cumulant.measure.moments import Moments
 from cumulant.measure.threads import one_core
 from cumulant.source import open_table
+from cumulant.source.table import HEAD_ROWS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -166,7 +167,7 @@ def measure_partitions(table: Partitions, options: Options, like: Moments | None
 
 def _heads(counts: list[int]) -> dict[int, int]:
     """How many rows of which partitions make the first rows of the table."""
-    heads, left = {0: min(counts[0], PILOT_ROWS) if counts else 0}, PILOT_ROWS
+    heads, left = {0: min(counts[0], HEAD_ROWS) if counts else 0}, HEAD_ROWS
     for i, count in enumerate(counts):
         if left > 0 and count:
             heads[i] = min(count, left)

@@ -20,11 +20,13 @@ from cumulant import storage
 from cumulant.errors import ColumnError, DataError, OptionError
 from cumulant.lift import NARROW, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
+from cumulant.measure.capacity import refuse_if_beyond_memory
 from cumulant.measure.kernels import add_to_groups, fold_of
-from cumulant.measure.measure import PILOT_ROWS, measure, refuse_if_beyond_memory
+from cumulant.measure.measure import measure
 from cumulant.measure.moments import Moments
 from cumulant.source import open_table
 from cumulant.source.progress import track
+from cumulant.source.table import HEAD_ROWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -165,7 +167,7 @@ def measure_groups(
     # The start is the one that a single group would have: lifts from the types and first rows, their means as shift.
     # The sums of a group are packed squares of fields, so no category of a group is wide.
     levels = min(levels, NARROW)
-    start = measure(head.slice(0, PILOT_ROWS), folds=1, lifts=lifts, levels=levels, precision="double", progress=False)
+    start = measure(head.slice(0, HEAD_ROWS), folds=1, lifts=lifts, levels=levels, precision="double", progress=False)
     if start.schema.wide:
         name = start.schema.wide_lifts()[0].name
         raise OptionError(f"column '{name}' cannot be 'wide' with group_by=; measure group by group to keep all levels")

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from cumulant.errors import CumulantWarning, OptionError, ResourceError
+from cumulant.errors import CumulantWarning, OptionError
 from cumulant.lift import Boolean, Categorical, Numeric, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
 from cumulant.measure.accumulate import Block, Columns, accumulate
 from cumulant.measure.beside import Beside
+from cumulant.measure.capacity import FOLDS, affordable_folds, refuse_if_beyond_memory, refuse_if_too_large
 from cumulant.measure.checkpoint import Checkpoint, fingerprint
 from cumulant.measure.conditioning import needs_compensation
 from cumulant.measure.moments import WEIGHT_KINDS, Moments
@@ -25,6 +26,7 @@ from cumulant.measure.requirement import Requirement
 from cumulant.measure.threads import cores, one_blas_thread
 from cumulant.source import Table, open_table
 from cumulant.source.progress import track
+from cumulant.source.table import head_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["lifted", "measure"]
 
-PILOT_ROWS = 4096
 BLOCK_BYTES = 16 << 20
 # Blocks that rows in memory are dealt out in, at least: fewer would not come out even on a few threads.
 SHARES = 16
@@ -119,7 +120,8 @@ def measure(
     requirement
         What a theory requires, its ``theory.requires()``, instead of all moments to an order.
     folds
-        Number of sets of sums K; rows are dealt to them by a hash of the row number. Default: 10, and 1 for groups.
+        Number of sets of sums K; rows are dealt to them by a hash of the row number. Default: 10; fewer, with a
+        warning, where their sums would take more than a sixteenth of this machine's memory; 1 for groups.
     weights
         A column of the table (which then is no field), or one weight per row.
     weight_kind
@@ -178,7 +180,6 @@ def measure(
     array([[1.66666667, 3.33333333],
            [3.33333333, 6.66666667]])
     """
-    folds = (10 if group_by is None else 1) if folds is None else folds
     required = Requirement(order) if requirement is None else requirement
     _check(folds, weight_kind, missing, precision)
     _check_order(required.order, weight_kind if weights is not None else "none")
@@ -194,7 +195,7 @@ def measure(
 
         options = Options.of(
             f"{engine[1].removeprefix('measure_').title()} {type(data).__name__}",
-            folds=folds,
+            folds=FOLDS if folds is None else folds,
             weights=weights,
             weight_kind=weight_kind,
             missing=missing,
@@ -215,7 +216,7 @@ def measure(
             group_by,
             unfit={name: value is not None for name, value in unfit.items()}
             | {"precision": precision == "compensated", "order": order > 2},
-            folds=folds,
+            folds=1 if folds is None else folds,
             missing=missing,
             columns=columns,
             lifts=lifts,
@@ -229,10 +230,16 @@ def measure(
     table = open_table(data, columns=wanted, delimiter=delimiter)
     side = Beside.of(table, weights, rows)
     batches = _blocks(table.open())
-    pilot = _take(batches, PILOT_ROWS)
+    pilot_rows = head_rows(len(table.schema))
+    pilot = _take(batches, pilot_rows)
     kept = None
     if checkpoint is not None:
-        decided: dict[str, Any] = {"folds": folds, "weight_kind": weight_kind, "missing": missing, "levels": levels}
+        decided: dict[str, Any] = {
+            "folds": folds or FOLDS,
+            "weight_kind": weight_kind,
+            "missing": missing,
+            "levels": levels,
+        }
         given = {"lifts": lifts, "precision": precision, "weights": side.weights, "rows": side.rows, "like": like}
         decided["order"] = asdict(required)
         kept = Checkpoint(checkpoint, fingerprint(table, pilot, {**decided, **given}))
@@ -244,8 +251,9 @@ def measure(
         start = _begin_like(like, _fields(table, side), None if weights is None else weight_kind)
     else:
         fields = _fields(table, side)
-        head = [batch.select(fields.names) for batch in _first_rows(pilot, PILOT_ROWS)]
+        head = [batch.select(fields.names) for batch in _first_rows(pilot, pilot_rows)]
         schema = Schema.fit(fields, head, lifts=lifts, limit=levels)
+        folds = affordable_folds(len(schema.fields)) if folds is None else folds
         refuse_if_too_large(len(schema.fields), folds)
         _refuse_levels(schema, folds)
         with one_blas_thread(len(schema.fields)):
@@ -381,12 +389,6 @@ def _reference(schema: Schema, x: NDArray[np.float64], exact: bool) -> NDArray[n
     return mean
 
 
-def refuse_if_too_large(fields: int, folds: int) -> None:
-    """Raise a ResourceError with the figure when the sums would not fit in memory."""
-    # The sums under way, the copy that is taken of them, and the moments made of it.
-    refuse_if_beyond_memory((fields + 1) ** 2 * 3 * folds, f"{fields:,} fields in {folds} folds")
-
-
 def _refuse_levels(schema: Schema, folds: int) -> None:
     """Raise a ResourceError with the figure when the sums by level would not fit in memory."""
     levels = sum(len(lift.all_levels) for lift in schema.wide_lifts())
@@ -394,18 +396,6 @@ def _refuse_levels(schema: Schema, folds: int) -> None:
     refuse_if_beyond_memory(
         levels * (len(schema.fields) + 1) * folds * (cores() + 2), f"{levels:,} levels in {folds} folds"
     )
-
-
-def refuse_if_beyond_memory(
-    numbers: int, what: str, remedy: str = "select columns=, lower levels=, or use fewer folds="
-) -> None:
-    """Raise a ResourceError when so many numbers leave this machine no room for anything else."""
-    import os
-
-    need = 8 * numbers
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if need > 0.8 * have:
-        raise ResourceError(f"{what} need {need / 2**30:,.1f} GiB, this machine has {have / 2**30:,.1f}; {remedy}")
 
 
 def _check_order(order: int, weighting: str) -> None:
@@ -416,8 +406,8 @@ def _check_order(order: int, weighting: str) -> None:
         )
 
 
-def _check(folds: int, weight_kind: str, missing: str, precision: str) -> None:
-    if not 1 <= folds <= 1000:
+def _check(folds: int | None, weight_kind: str, missing: str, precision: str) -> None:
+    if folds is not None and not 1 <= folds <= 1000:
         raise OptionError(f"folds={folds!r}: give a whole number from 1 to 1000")
     for name, value, choices in (
         ("weight_kind", weight_kind, WEIGHT_KINDS[1:]),

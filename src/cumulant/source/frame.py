@@ -14,11 +14,10 @@ import pyarrow as pa
 from cumulant.errors import DataError, OptionError, SourceError
 from cumulant.source.columns import choose, unique
 from cumulant.source.sql import open_relation
-from cumulant.source.table import Table, build, rows_per_batch
+from cumulant.source.table import Table, build, head_rows, rows_per_batch
 
 __all__ = ["open_frame"]
 
-HEAD_ROWS = 4096
 ACCEPTED = (
     "a path, SQL, a pandas or polars frame, an Arrow table or stream, a DuckDB relation, a 2-D NumPy array, "
     "a dict of columns, a list of dicts, or an open binary file"
@@ -108,7 +107,7 @@ def _floats(name: str, names: list[str], arrays: Sequence[np.ndarray], row_numbe
 
     def start(_: list[str]) -> Iterator[pa.RecordBatch]:
         # The first batch is small: who only looks at the table's head should not pay for more.
-        edges = [0, *range(min(HEAD_ROWS, size), rows, size), rows] if rows else []
+        edges = [0, *range(min(head_rows(len(arrays)), size), rows, size), rows] if rows else []
         for begin, end in itertools.pairwise(edges):
             cells = [pa.array(np.ascontiguousarray(a[begin:end])) for a in arrays]
             yield pa.RecordBatch.from_arrays(cells, schema=schema)

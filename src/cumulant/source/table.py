@@ -11,10 +11,12 @@ import pyarrow as pa
 from cumulant.errors import SourceError
 from cumulant.source.columns import Columns
 
-__all__ = ["Table", "build", "once", "rows_per_batch"]
+__all__ = ["Table", "build", "head_rows", "once", "rows_per_batch"]
 
 BATCH_BYTES = 32 << 20
 BATCH_ROWS = 1 << 16
+# First rows that show what a table holds: so many, of wide tables fewer, so that they take no memory to speak of.
+HEAD_ROWS, LEAST_HEAD_ROWS, HEAD_CELLS = 4096, 512, 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +117,11 @@ def rows_per_batch(schema: pa.Schema) -> int:
     """Rows that keep a batch near `BATCH_BYTES`, so that wide tables do not make huge batches."""
     width = sum(_cell_bytes(field.type) for field in schema)
     return max(1, min(BATCH_ROWS, BATCH_BYTES // max(width, 1)))
+
+
+def head_rows(columns: int) -> int:
+    """First rows to look at before a pass over a table of so many columns."""
+    return max(LEAST_HEAD_ROWS, min(HEAD_ROWS, HEAD_CELLS // max(columns, 1)))
 
 
 def _cell_bytes(kind: pa.DataType) -> int:
