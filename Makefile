@@ -42,7 +42,7 @@ clean:  ## back to a fresh clone
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name '*.egg-info' -type d -prune -exec rm -rf {} +
 
-$(STAMPS)/%: pyproject.toml hatch_build.py $(wildcard src/cumulant/measure/native/*.[ch])
+$(STAMPS)/%: pyproject.toml hatch_build.py $(wildcard src/cumulant/*/native/*.[ch])
 	@test -n "$(PYTHON)" || { echo "cumulant needs Python 3.11 or newer, and none was found as python3;" \
 		"install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) tools/venv.py $*

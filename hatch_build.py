@@ -1,4 +1,4 @@
-"""Compile the sums when the package is built; without a C compiler the NumPy twin does the same work, more slowly."""
+"""Compile what runs for each row when the package is built; without a compiler NumPy and Arrow do it, more slowly."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = Path("src/cumulant/measure/native")
+PACKAGE = Path("src/cumulant")
+LIBRARIES = {
+    "measure/native/_panels.so": "panels.c",
+    "source/native/_decode.so": "decode.c",
+}
 FLAGS = ["-O3", "-fPIC", "-shared", "-ffp-contract=fast", "-Wno-psabi", "-Wno-unknown-pragmas"]
 
 
 class NativeBuildHook(BuildHookInterface[Any]):
-    """Builds ``_panels.so`` beside its source, for wheels and editable installs alike."""
+    """Builds each library beside its source, for wheels and editable installs alike."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and mark the wheel as one for this platform."""
         del version
-        folder = Path(self.root) / FOLDER
-        target = folder / "_panels.so"
-        if not compiled(folder / "panels.c", target):
-            self.app.display_warning("no C compiler: cumulant will sum with NumPy, several times slower")
-            return
+        for library, source in LIBRARIES.items():
+            target = Path(self.root) / PACKAGE / library
+            if not compiled(target.with_name(source), target):
+                self.app.display_warning("no C compiler: cumulant will read and sum several times slower")
+                return
+            build_data["artifacts"].append(str(PACKAGE / library))
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{_platform()}"
-        build_data["artifacts"].append(str(FOLDER / "_panels.so"))
 
 
 def compiled(source: Path, target: Path) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import cumulant as cm
@@ -126,6 +127,27 @@ def test_with_weights_gaps_and_exact_sums_too(tmp_path, monkeypatch, options, na
     whole = cm.measure(path, **options)
     stopped(monkeypatch, 5, path, state, **options)
     assert identical(cm.measure(path, checkpoint=state, **options), whole)
+
+
+def test_of_parquet_only_what_is_left_is_read(tmp_path, monkeypatch):
+    path, state = tmp_path / "table.parquet", tmp_path / "state.cumulant"
+    columnar = import_module("cumulant.source.columnar")
+    monkeypatch.setattr(columnar, "BATCH_BYTES", 1)
+    monkeypatch.setattr(columnar, "BATCH_ROWS", 1000)
+    table_with("mixed_with_gaps").to_parquet(path, row_group_size=5000)
+    whole = cm.measure(path)
+    stopped(monkeypatch, 32, path, state)
+    done = cm.storage.read(state)[2]["rows"]
+    assert 10_000 < done < ROWS
+    # What lies in the second row group has been summed; whoever reads it again will stumble.
+    columns = [pq.read_metadata(path).row_group(1).column(j) for j in range(table_with("mixed_with_gaps").shape[1])]
+    with path.open("r+b") as file:
+        for column in columns:
+            file.seek(column.data_page_offset)
+            file.write(b"\xff" * 8)
+    with pytest.raises(SourceError, match=r"table\.parquet"):
+        cm.measure(path)
+    assert identical(cm.measure(path, checkpoint=state), whole)
 
 
 def test_threads_are_those_that_began(tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ def make() -> None:
 
 def fresh(stamp: Path) -> bool:
     """Whether `stamp` was left after the last change of what the installation is made from."""
-    made_from = [PROJECT, ROOT / "hatch_build.py", *(ROOT / "src/cumulant/measure/native").glob("*.[ch]")]
+    made_from = [PROJECT, ROOT / "hatch_build.py", *(ROOT / "src/cumulant").glob("*/native/*.[ch]")]
     return stamp.exists() and all(stamp.stat().st_mtime > path.stat().st_mtime for path in made_from)
 
 

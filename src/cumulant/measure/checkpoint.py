@@ -144,9 +144,9 @@ class Checkpoint:
         """Rows that an earlier pass has consumed."""
         return 0 if self.saved is None else self.saved.rows
 
-    def rest(self, parts: Iterable[Any]) -> Iterator[Any]:
-        """The parts of a table that have not been consumed yet."""
-        skip = self.rows
+    def rest(self, parts: Iterable[Any], passed: int = 0) -> Iterator[Any]:
+        """The parts of a table that have not been consumed yet, from parts that begin at row ``passed``."""
+        skip = self.rows - passed
         for part in parts:
             if skip and part.num_rows <= skip:
                 skip -= part.num_rows

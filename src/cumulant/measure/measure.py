@@ -259,7 +259,11 @@ def measure(
         with one_blas_thread(len(schema.fields)):
             start = _begin(schema, head, folds, weighting, precision)
         start = _with_room(start, required)
-    parts = track(table, _parts(table, start.schema, chain(pilot, batches)), enabled=progress)
+    batches, passed = chain(pilot, batches), 0
+    if saved is not None and table.resume is not None and table.arrays is None:
+        passed, rest = table.resume(saved.rows)
+        batches = _blocks(rest)
+    parts = track(table, _parts(table, start.schema, batches), enabled=progress)
     if saved is None:
         cells = (table.rows or PARALLEL_CELLS) * (len(start.schema.fields) + len(start.schema.wide))
         threads = cores() if cells >= PARALLEL_CELLS else 1
@@ -269,7 +273,7 @@ def measure(
         return _told(accumulate(_numbered(parts, start.schema, levels, side), start, missing, threads))
     schema = start.schema if saved is None else saved.schema
     with kept.begun(start, threads):
-        blocks = _numbered(kept.rest(parts), schema, levels, side, kept.rows)
+        blocks = _numbered(kept.rest(parts, passed), schema, levels, side, kept.rows)
         return _told(accumulate(blocks, start, missing, threads, kept))
 
 

@@ -6,35 +6,16 @@ gains nothing, and takes the cores from the sums that follow.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
+
+from cumulant.source.threads import cores, one_core
 
 __all__ = ["cores", "one_blas_thread", "one_core"]
 
 SMALL = 1000
-_alone = ContextVar("one core", default=False)
-
-
-def cores() -> int:
-    """Processors that this process may use, or the one that `one_core` leaves it."""
-    if _alone.get():
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Keep to one core where someone else, such as a cluster's scheduler, has a task for every core."""
-    token = _alone.set(True)
-    try:
-        yield
-    finally:
-        _alone.reset(token)
 
 
 def one_blas_thread(fields: int) -> AbstractContextManager[Any]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cumulant.errors import CumulantWarning, OptionError, SourceError
 
-__all__ = ["ByteSource", "compression", "of_handle", "of_path", "settle_encoding"]
+__all__ = ["ByteSource", "chained", "compression", "of_handle", "of_path", "settle_encoding"]
 
 HEAD_BYTES = 4 << 20
 SLICE_BYTES = 256 << 10
@@ -123,9 +123,14 @@ def of_handle(handle: Any, name: str, *, owned: bool = False) -> ByteSource:
     rest = _read(stream, 1, name)
 
     def start() -> Any:
-        return pa.PythonFile(_Chain(head + rest, stream, owned=True), mode="r")
+        return chained(head + rest, stream)
 
     return ByteSource(name, head, not rest, start, lambda: iter(()), repeatable=False)
+
+
+def chained(taken: bytes, rest: Any) -> Any:
+    """A stream of some bytes, then of those that another stream still has; closing it closes that."""
+    return pa.PythonFile(_Chain(taken, rest, owned=True), mode="r")
 
 
 class _Chain(io.RawIOBase):

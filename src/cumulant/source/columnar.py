@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,19 @@ from typing import Any
 import pyarrow as pa
 
 from cumulant.errors import DataError, SourceError
+from cumulant.source.pages import plain_columns, read_columns
 from cumulant.source.table import Table, build, rows_per_batch
+from cumulant.source.threads import abreast, cores
 
 __all__ = ["open_ipc", "open_parquet"]
 
 # Read through a small buffer for each column; otherwise a whole row group is held, which can be gigabytes.
 COLUMN_BUFFER = 64 << 10
+# A batch of this size is still in the cache when its rows are summed; fewer rows would not be worth a batch.
+BATCH_BYTES = 4 << 20
+BATCH_ROWS = 4096
+# Fewer cells are decoded before a second thread has started.
+PARALLEL_CELLS = 500_000
 
 
 @dataclass(frozen=True)
@@ -23,9 +30,13 @@ class _Part:
     """One file of a Parquet table, with the columns that its folder's name stands for (``year=2024``)."""
 
     path: Path
+    about: Any
     schema: pa.Schema
-    rows: int
     folders: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        return int(self.about.num_rows)
 
 
 def open_parquet(paths: Sequence[Path], name: str, columns: list[str] | None, base: Path | None = None) -> Table:
@@ -50,9 +61,17 @@ def open_parquet(paths: Sequence[Path], name: str, columns: list[str] | None, ba
             schema = schema.append(field)
 
     def start(names: list[str]) -> Iterator[pa.RecordBatch]:
+        return skip(names, 0)[1]
+
+    def skip(names: list[str], rows: int) -> tuple[int, Iterator[pa.RecordBatch]]:
         wanted = pa.schema([schema.field(name) for name in names])
-        for part in parts:
-            yield from _read_part(part, wanted)
+        size = _rows_per_batch(wanted)
+        at, left = 0, rows
+        while at < len(parts) - 1 and left >= parts[at].rows:
+            left -= parts[at].rows
+            at += 1
+        first = min(left, parts[at].rows) // size * size
+        return rows - left + first, _read_parts(parts[at:], wanted, size, first)
 
     return build(
         name,
@@ -61,7 +80,12 @@ def open_parquet(paths: Sequence[Path], name: str, columns: list[str] | None, ba
         columns,
         rows=sum(part.rows for part in parts),
         size=sum(part.path.stat().st_size for part in parts),
+        skip=skip,
     )
+
+
+def _rows_per_batch(schema: pa.Schema) -> int:
+    return min(rows_per_batch(schema), max(BATCH_ROWS, rows_per_batch(schema, BATCH_BYTES)))
 
 
 def _partitions(paths: Sequence[Path], base: Path | None) -> tuple[dict[str, Mapping[str, Any]], list[pa.Field]]:
@@ -82,7 +106,7 @@ def _part(path: Path, folders: Mapping[str, Any]) -> _Part:
 
     try:
         about = pq.read_metadata(path)
-        return _Part(path, about.schema.to_arrow_schema().remove_metadata(), about.num_rows, folders)
+        return _Part(path, about, about.schema.to_arrow_schema().remove_metadata(), folders)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
 
@@ -110,33 +134,82 @@ def _joined(schema: pa.Schema, part: _Part, first: _Part) -> pa.Schema:
         ) from error
 
 
-def _read_part(part: _Part, wanted: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _read_parts(parts: Sequence[_Part], wanted: pa.Schema, size: int, first: int) -> Iterator[pa.RecordBatch]:
+    """Batches of `size` rows, fewer at the end of each file, from row `first` of the first file on."""
+    for part in parts:
+        try:
+            yield from _read_part(part, wanted, size, first)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(part.path, error) from error
+        first = 0
+
+
+def _read_part(part: _Part, wanted: pa.Schema, size: int, first: int) -> Iterator[pa.RecordBatch]:
+    present = [name for name in wanted.names if name in part.schema.names]
+    plain = plain_columns(part.about, part.schema, present)
+    other = [name for name in present if name not in plain]
+    threads = cores() if part.rows * len(present) >= PARALLEL_CELLS else 1
+    # A thread decodes the same columns to the end, since each column is a stream of its own.
+    readers: list[tuple[Callable[..., Iterator[list[pa.Array]]], list[str]]] = [
+        (read_columns, plain),
+        (_read_by_arrow, other),
+    ]
+    shares = [(read, names[i::threads]) for read, names in readers for i in range(threads)]
+    shares = [(read, names) for read, names in shares if names]
+    order = [name for _, names in shares for name in names]
+    runs = [read(part.path, part.about, names, size, first) for read, names in shares]
+    steps: Iterator[Sequence[list[pa.Array]]] = abreast(runs) if threads > 1 else zip(*runs, strict=True)
+    for begin in range(first, part.rows, size):
+        step = next(steps, None) if runs else []
+        if step is None:
+            raise OSError("its row groups hold fewer rows than the footer says")
+        columns = dict(zip(order, (array for run in step for array in run), strict=True))
+        rows = min(size, part.rows - begin)
+        arrays = [_column(columns.get(field.name), field, part, rows) for field in wanted]
+        yield pa.RecordBatch.from_arrays(arrays, schema=wanted)
+
+
+def _read_by_arrow(path: Path, about: Any, names: Sequence[str], size: int, first: int) -> Iterator[list[pa.Array]]:
+    """The named columns in runs of `size` rows, from row `first` on, as Arrow decodes them."""
     import pyarrow.parquet as pq
 
-    present = [name for name in wanted.names if name in part.schema.names]
-    size = rows_per_batch(wanted)
-    try:
-        with pq.ParquetFile(
-            part.path, buffer_size=COLUMN_BUFFER, pre_buffer=False, page_checksum_verification=True
-        ) as file:
-            batches = file.iter_batches(size, columns=present) if present else _rows_alone(part.rows, size)
-            for batch in batches:
-                yield pa.RecordBatch.from_arrays([_column(batch, field, part) for field in wanted], schema=wanted)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(part.path, error) from error
+    skip, group = first, 0
+    while skip and skip >= about.row_group(group).num_rows:
+        skip -= about.row_group(group).num_rows
+        group += 1
+    with pq.ParquetFile(path, buffer_size=COLUMN_BUFFER, pre_buffer=False, page_checksum_verification=True) as file:
+        batches = file.iter_batches(size, row_groups=range(group, about.num_row_groups), columns=list(names))
+        for run in _runs_of(size, batches, skip):
+            yield run.select(names).columns
 
 
-def _rows_alone(rows: int, size: int) -> Iterator[pa.RecordBatch]:
-    """Batches that carry a number of rows, for a file whose wanted columns all come from its folder's name."""
-    for begin in range(0, rows, size):
-        yield pa.RecordBatch.from_arrays([pa.nulls(min(size, rows - begin))], names=["rows"])
+def _runs_of(size: int, batches: Iterable[pa.RecordBatch], skip: int) -> Iterator[pa.RecordBatch]:
+    """The rows after the first `skip` in runs of `size`: a dictionary ends a batch of Arrow's at each row group."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        begin = min(skip, batch.num_rows)
+        skip -= begin
+        while begin < batch.num_rows:
+            held.append(batch.slice(begin, size - sum(piece.num_rows for piece in held)))
+            begin += held[-1].num_rows
+            if sum(piece.num_rows for piece in held) == size:
+                yield _one(held)
+                held = []
+    if held:
+        yield _one(held)
 
 
-def _column(batch: pa.RecordBatch, field: pa.Field, part: _Part) -> pa.Array:
-    if field.name in part.schema.names:
-        column = batch.column(field.name)
-        return column if column.type == field.type else column.cast(field.type, safe=False)
-    return pa.repeat(pa.scalar(part.folders.get(field.name), field.type), batch.num_rows)
+def _one(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(pieces) == 1:
+        return pieces[0]
+    table = pa.Table.from_batches(pieces).unify_dictionaries()
+    return table.combine_chunks().to_batches()[0]
+
+
+def _column(array: pa.Array | None, field: pa.Field, part: _Part, rows: int) -> pa.Array:
+    if array is None:
+        return pa.repeat(pa.scalar(part.folders.get(field.name), field.type), rows)
+    return array if array.type == field.type else array.cast(field.type, safe=False)
 
 
 def open_ipc(path: Path, columns: list[str] | None) -> Table:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pyarrow as pa
 
 from cumulant.errors import SourceError
-from cumulant.source.bytestream import ByteSource, settle_encoding
+from cumulant.source.blocks import Cutter, parsed
+from cumulant.source.bytestream import ByteSource, chained, settle_encoding
 from cumulant.source.dialect import NULLS, Dialect, TextOptions, settle_delimiter, settle_types
 from cumulant.source.locate import explain, unclosed_quote
 from cumulant.source.table import Table, build
+from cumulant.source.threads import cores, in_order
 
 __all__ = ["open_delimited"]
 
@@ -56,16 +59,23 @@ def open_delimited(source: ByteSource, columns: list[str] | None, options: TextO
 
 def _read(source: ByteSource, dialect: Dialect, schema: pa.Schema, names: list[str]) -> Iterator[pa.RecordBatch]:
     types = {name: schema.field(name).type for name in names}
-    # Arrow numbers the records only when it works serially, and a stream gives no second chance to find one.
-    threads = source.repeatable
     batch = None
     try:
-        with (
-            source.open() as stream,
-            dialect.reader(stream, threads=threads, include_columns=names, column_types=types) as reader,
-        ):
-            for batch in reader:
-                yield batch
+        with source.open() as stream:
+            # Arrow numbers the records only when it works serially, and a stream gives no second chance to find one.
+            if not source.repeatable or dialect.encoding != "utf-8":
+                rest, headed = stream, True
+            else:
+                cutter = Cutter(stream, dialect)
+                threads = 1 if source.whole else cores()
+                yield from in_order(partial(parsed, dialect=dialect, types=types), cutter.blocks(), threads)
+                if cutter.rest is None:
+                    return
+                rest, headed = chained(cutter.rest, stream), cutter.headed
+            options = {"include_columns": names, "column_types": types}
+            with dialect.reader(rest, threads=source.repeatable, headed=headed, **options) as reader:
+                for batch in reader:
+                    yield batch
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise explain(error, source, dialect) from error
     if batch is not None and _ends_in_many_lines(batch):

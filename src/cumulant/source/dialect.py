@@ -81,16 +81,16 @@ class Dialect:
     blank: int = 0
     block_bytes: int = 4 << 20
 
-    def reader(self, stream: Any, *, threads: bool = True, **convert: Any) -> Any:
-        """Arrow's streaming reader over decompressed bytes."""
+    def reader(self, stream: Any, *, threads: bool = True, headed: bool = True, **convert: Any) -> Any:
+        """Arrow's streaming reader over decompressed bytes, which begin with the header or after it."""
         import pyarrow.csv as pv
 
         return pv.open_csv(
             stream,
             read_options=pv.ReadOptions(
                 column_names=list(self.names),
-                skip_rows=self.blank,
-                skip_rows_after_names=1,
+                skip_rows=self.blank if headed else 0,
+                skip_rows_after_names=int(headed),
                 use_threads=threads,
                 block_size=self.block_bytes,
                 encoding="utf8" if self.encoding == "utf-8" else self.encoding,
@@ -99,7 +99,7 @@ class Dialect:
             convert_options=self._convert(**convert),
         )
 
-    def lines(self, block: bytes, **convert: Any) -> pa.Table:
+    def lines(self, block: bytes | memoryview, **convert: Any) -> pa.Table:
         """Rows of a run of whole lines that has no header."""
         import pyarrow.csv as pv
 

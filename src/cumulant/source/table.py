@@ -43,6 +43,9 @@ class Table:
         Labels of the rows: the index of a pandas frame, where that index holds integers.
     position : callable or None
         Fraction, 0 to 1, of the bytes that the pass under way has read, where `rows` is unknown.
+    resume : callable or None
+        ``resume(rows)`` starts a pass at the batch that row number `rows` is in, and gives the number of its first row
+        and the batches from there on, as ``open()`` would cut them. None where the rows before have to be read.
     arrays : tuple of ndarray of float, each of shape (rows,), or None
         The columns, where all are float64 or float32 arrays in memory, of any stride; NaN means missing.
     """
@@ -55,6 +58,7 @@ class Table:
     repeatable: bool = True
     row_numbers: np.ndarray | None = None
     position: Callable[[], float] | None = None
+    resume: Callable[[int], tuple[int, Iterator[pa.RecordBatch]]] | None = None
     arrays: tuple[np.ndarray, ...] | None = None
 
     def select(self, columns: list[str]) -> Table:
@@ -66,8 +70,19 @@ class Table:
             If a column is not in the table.
         """
         kept = Columns.of(self.schema, self.name, columns)
-        start = self.open
-        return replace(self, schema=kept.schema, open=lambda: map(kept.apply, start()), arrays=None)
+        start, skip = self.open, self.resume
+
+        def resumed(rows: int) -> tuple[int, Iterator[pa.RecordBatch]]:
+            first, batches = skip(rows)  # type: ignore[misc]
+            return first, map(kept.apply, batches)
+
+        return replace(
+            self,
+            schema=kept.schema,
+            open=lambda: map(kept.apply, start()),
+            resume=None if skip is None else resumed,
+            arrays=None,
+        )
 
 
 def build(
@@ -81,10 +96,12 @@ def build(
     repeatable: bool = True,
     row_numbers: np.ndarray | None = None,
     position: Callable[[], float] | None = None,
+    skip: Callable[[list[str], int], tuple[int, Iterator[pa.RecordBatch]]] | None = None,
 ) -> Table:
     """Table from a reader: columns chosen and checked, types made plain, batches cut to a bounded size.
 
     ``start(names)`` reads the named columns of `schema`; it may return more of them, in any order.
+    ``skip(names, rows)`` does so from the batch that row number `rows` is in, and gives the number of its first row.
     """
     kept = Columns.of(schema, name, columns)
     names = kept.schema.names
@@ -92,8 +109,13 @@ def build(
     def passes() -> Iterator[pa.RecordBatch]:
         return _bounded(start(names), kept)
 
+    def resumed(at: int) -> tuple[int, Iterator[pa.RecordBatch]]:
+        first, batches = skip(names, at)  # type: ignore[misc]
+        return first, _bounded(batches, kept)
+
     opened = passes if repeatable else once(passes, name)
-    return Table(name, kept.schema, opened, rows, size, repeatable, row_numbers, position)
+    resume = None if skip is None else resumed
+    return Table(name, kept.schema, opened, rows, size, repeatable, row_numbers, position, resume)
 
 
 def once(start: Callable[[], Iterator[pa.RecordBatch]], name: str) -> Callable[[], Iterator[pa.RecordBatch]]:
@@ -113,10 +135,10 @@ def once(start: Callable[[], Iterator[pa.RecordBatch]], name: str) -> Callable[[
     return opened
 
 
-def rows_per_batch(schema: pa.Schema) -> int:
-    """Rows that keep a batch near `BATCH_BYTES`, so that wide tables do not make huge batches."""
+def rows_per_batch(schema: pa.Schema, size: int = BATCH_BYTES) -> int:
+    """Rows that keep a batch near so many bytes, so that wide tables do not make huge batches."""
     width = sum(_cell_bytes(field.type) for field in schema)
-    return max(1, min(BATCH_ROWS, BATCH_BYTES // max(width, 1)))
+    return max(1, min(BATCH_ROWS, size // max(width, 1)))
 
 
 def head_rows(columns: int) -> int:
