@@ -26,7 +26,11 @@ def rewrite() -> None:
 
 def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
     """The pages as they ought to read: the file, and its text with the block made anew."""
-    makers = {root / "README.md": summary, root / "docs" / "performance.md": details}
+    makers = {
+        root / "README.md": summary,
+        root / "docs" / "performance.md": details,
+        root / "docs" / "sphere.md": solved_once,
+    }
     records = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
     return {
         page: replaced(page.read_text("utf-8"), make(records), page.name)
@@ -68,6 +72,44 @@ def details(records: dict[str, Any]) -> str:
     """The block of the page on performance: all that was measured."""
     makers = {"fit": _fit_full, "disk": _disk_full, "digits": _digits_full}
     return _block(records, makers)
+
+
+def solved_once(records: dict[str, Any]) -> str:
+    """The block of the page on the sphere: one integral two ways, and pages beside numerical solutions."""
+    return _block(records, {"sphere": _sphere, "notebook": _notebook})
+
+
+def _sphere(record: dict[str, Any]) -> list[str]:
+    head = ["n", "nested points", "flops", "seconds", "error", "radial flops", "seconds", "error", "lookup"]
+    rows = []
+    for result in record["results"]:
+        cells = [str(result["n"]), f"{result['nested']['points']:,}"]
+        for way in ("nested", "radial"):
+            one = result[way]
+            cells += [f"{one['flops']:.1e}", _time(one["seconds"]["median"]), f"{one['error']:.0e}"]
+        rows.append([*cells, _time(result["lookup_seconds"]["median"])])
+    return ["### One integral, two ways", record["method"], _where(record), _table(head, rows)]
+
+
+def _notebook(record: dict[str, Any]) -> list[str]:
+    head = ["class", "looked up", "solved numerically", "by", "ratio"]
+    rows = [
+        [
+            f"[{name}](notebook/{name}.md){case['size']}",
+            _time(case["lookup_seconds"]["median"]),
+            _time(case["solve_seconds"]["median"]),
+            case["solver"],
+            f"{case['solve_seconds']['median'] / case['lookup_seconds']['median']:,.0f}",
+        ]
+        for name, case in record["results"].items()
+    ]
+    return ["### A page beside a numerical solution", record["method"], _where(record), _table(head, rows)]
+
+
+def _time(seconds: float) -> str:
+    """In the unit that suits it, to two digits."""
+    scale, unit = next((one for one in ((1.0, "s"), (1e-3, "ms")) if seconds >= one[0]), (1e-6, "µs"))
+    return f"{seconds / scale:.2g} {unit}" if seconds / scale < 100 else f"{seconds / scale:.0f} {unit}"
 
 
 def _block(records: dict[str, Any], makers: dict[str, Callable[[dict[str, Any]], list[str]]]) -> str:

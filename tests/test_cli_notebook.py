@@ -43,7 +43,7 @@ def test_lookup_prints_couplings_with_errors(cli: Cli) -> None:
     assert answer["couplings"]["h"] == pytest.approx(0.6931471805599453)
     assert "NAME=VALUE" in cli("notebook", "lookup", "poisson", "2").refusal(2)
     assert "not a number" in cli("notebook", "lookup", "poisson", "m1=two").refusal(2)
-    assert "missing: m1" in cli("notebook", "lookup", "poisson").refusal(2)
+    assert "missing: m4" in cli("notebook", "lookup", "phi4", "m2=1").refusal(2)
 
 
 def test_add_verifies_and_keeps(cli: Cli, tmp_path, own_folder) -> None:

@@ -160,6 +160,8 @@ def test_numbers_that_are_missing_unknown_or_outside_are_named():
         cm.notebook.lookup("phi4", moments={"m2": 1.0, "m4": 4.0})
     with pytest.raises(DataError, match="finite"):
         cm.notebook.lookup("phi4", moments={"m2": 1.0, "m4": float("nan")})
+    with pytest.raises(DataError, match="do not fit each other"):
+        cm.notebook.lookup("gaussian", moments={"mu": [0.0, 0.0, 0.0], "C": [[1.0, 0.0], [0.0, 1.0]]})
     with pytest.raises(OptionError, match="did you mean 'phi4'"):
         cm.notebook.lookup("phi-4", moments={"m2": 1.0, "m4": 2.0})
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["ARRAY_FUNCTIONS", "cells", "dft", "idft", "triple_cells"]
+__all__ = ["ARRAY_FUNCTIONS", "cells", "dft", "edge_cells", "idft", "triple_cells"]
 
 NEWTON_STEPS = 60
 
@@ -90,19 +90,26 @@ def cells(a: Array, b: Array, q: Array) -> Array:
     return np.stack([1 + a + b + q, 1 + a - b - q, 1 - a + b - q, 1 - a - b + q]) / 4
 
 
+def edge_cells(m: Array, q: Array, edges: Index) -> tuple[Array, Index]:
+    """The 2 × 2 tables of the edges (4, e), and their ends (e, 2)."""
+    ends = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+    return cells(m[ends[:, 0]], m[ends[:, 1]], q), ends
+
+
 def bond(m: Array, q: Array, edges: Index) -> Array:
     """Coupling of each edge of a forest (e,): a quarter of the log odds ratio of its 2 × 2 table."""
-    pp, pm, mp, mm = np.log(cells(m[edges[:, 0]], m[edges[:, 1]], q))
+    pp, pm, mp, mm = np.log(edge_cells(m, q, edges)[0])
     return np.asarray((pp - pm - mp + mm) / 4)
 
 
 def forest_field(m: Array, q: Array, edges: Index) -> Array:
     """Field on each spin of a forest (n,): each edge adds what the other end does not explain."""
-    pp, pm, mp, mm = np.log(cells(m[edges[:, 0]], m[edges[:, 1]], q))
+    table, ends = edge_cells(m, q, edges)
+    pp, pm, mp, mm = np.log(table)
     alone = np.arctanh(m)
     h = alone.copy()
-    np.add.at(h, edges[:, 0], (pp + pm - mp - mm) / 4 - alone[edges[:, 0]])
-    np.add.at(h, edges[:, 1], (pp - pm + mp - mm) / 4 - alone[edges[:, 1]])
+    np.add.at(h, ends[:, 0], (pp + pm - mp - mm) / 4 - alone[ends[:, 0]])
+    np.add.at(h, ends[:, 1], (pp - pm + mp - mm) / 4 - alone[ends[:, 1]])
     return np.asarray(h)
 
 
@@ -140,7 +147,7 @@ def ring_margin(m: Array, q1: Array, q2: Array, t: Array) -> float:
 
 def forest_margin(m: Array, q: Array, edges: Index) -> float:
     """Probability of the rarest state of the two ends of an edge."""
-    return float(cells(m[edges[:, 0]], m[edges[:, 1]], q).min(initial=1.0))
+    return float(edge_cells(m, q, edges)[0].min(initial=1.0))
 
 
 def magnet(m: float, q: float, n: float) -> tuple[float, float]:

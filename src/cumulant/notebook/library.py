@@ -13,7 +13,7 @@ from cumulant.errors import DataError, FileFormatError, OptionError
 from cumulant.notebook.page import FORMAT, Page, Record, digest_of, read_page
 from cumulant.notebook.verify import verify
 
-__all__ = ["FOLDER_VARIABLE", "add", "page", "pages", "record", "search", "user_folder", "write_record"]
+__all__ = ["FOLDER_VARIABLE", "add", "built_in", "page", "pages", "record", "search", "user_folder", "write_record"]
 
 FOLDER_VARIABLE = "CUMULANT_NOTEBOOK"
 BUILT_IN = Path(__file__).parent / "pages"
@@ -48,7 +48,7 @@ def pages() -> tuple[Page, ...]:
     """
     own = user_folder()
     names = sorted(own.glob("*.toml")) if own.is_dir() else []
-    return _built_in() + tuple(_trusted(path, path.stat().st_mtime_ns) for path in names)
+    return built_in() + tuple(_trusted(path, path.stat().st_mtime_ns) for path in names)
 
 
 def page(name: str) -> Page:
@@ -59,6 +59,8 @@ def page(name: str) -> Page:
     OptionError
         There is none.
     """
+    if name in _built_in_by_name():
+        return _built_in_by_name()[name]
     for one in pages():
         if one.name == name:
             return one
@@ -107,7 +109,7 @@ def add(path: str | Path, *, replace: bool = False) -> Page:
         raise FileFormatError(f"{path}: there is no such file; give the TOML file of a page")
     candidate = read_page(path)
     target = user_folder() / f"{candidate.name}.toml"
-    if any(candidate.name == one.name for one in _built_in()):
+    if any(candidate.name == one.name for one in built_in()):
         raise OptionError(f"the package has a page '{candidate.name}'; give yours another name")
     if target.exists() and not replace:
         raise OptionError(f"there is a page '{candidate.name}' in {target.parent}; replace it with replace=True")
@@ -158,8 +160,14 @@ def _write_text(path: Path, text: str) -> None:
 
 
 @cache
-def _built_in() -> tuple[Page, ...]:
-    return tuple(_trusted(path, 0) for path in sorted(BUILT_IN.glob("*.toml")))
+def built_in() -> tuple[Page, ...]:
+    """The pages of the package."""
+    return tuple(_trusted(path, 0) for path in sorted(BUILT_IN.glob("*.toml"), key=lambda path: path.stem))
+
+
+@cache
+def _built_in_by_name() -> dict[str, Page]:
+    return {one.name: one for one in built_in()}
 
 
 @cache

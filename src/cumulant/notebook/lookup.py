@@ -110,13 +110,15 @@ def _no_page(theory: Theory, group: Group) -> OptionError:
 def _numbers(page: Page, given: Mapping[str, Any]) -> dict[str, Any]:
     """The moments that a page needs, as numbers or arrays of floats."""
     values: dict[str, Any] = {m.name: m.default for m in page.moments if m.default is not None}
+    names = page.names
     for name, value in given.items():
-        if name not in page.names:
-            raise OptionError(f"page '{page.name}' takes {', '.join(page.names)}, not '{name}'")
-        values[name] = float(value) if np.ndim(value) == 0 else np.asarray(value, dtype=np.float64)
-    missing = [name for name in page.names if name not in values]
+        if name not in names:
+            raise OptionError(f"page '{page.name}' takes {', '.join(names)}, not '{name}'")
+        scalar = isinstance(value, (int, float)) or np.ndim(value) == 0
+        values[name] = float(value) if scalar else np.asarray(value, dtype=np.float64)
+    missing = [name for name in names if name not in values]
     if missing:
-        raise OptionError(f"page '{page.name}' needs {', '.join(page.names)}; missing: {', '.join(missing)}")
+        raise OptionError(f"page '{page.name}' needs {', '.join(names)}; missing: {', '.join(missing)}")
     return values
 
 
@@ -124,9 +126,13 @@ def _answer(match: Match, values: dict[str, Any], count: float | None, columns: 
     page = match.page
     if not all(np.isfinite(v).all() for v in values.values()):
         raise DataError(f"page '{page.name}': a moment is not finite; it needs {', '.join(page.names)}")
-    otherwise = page.outside(values)
+    try:
+        otherwise = page.outside(values)
+        couplings = {} if otherwise is not None else page.couplings_at(values)
+    except (ValueError, IndexError, TypeError) as error:
+        wanted = "; ".join(f"{m.name}: {m.meaning}" for m in page.moments)
+        raise DataError(f"page '{page.name}': the moments do not fit each other ({error}); it takes {wanted}") from None
     if otherwise is not None:
         raise DataError(f"page '{page.name}' does not hold here: {otherwise}")
-    couplings = page.couplings_at(values)
     order = match.order if page.solves.family in FAMILIES and columns else None
     return Answer(page, couplings, values, count, columns, match.shape, order)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.errors import OptionError
-from cumulant.notebook.arrays import cells, triple_cells
+from cumulant.notebook.arrays import cells, edge_cells, triple_cells
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -156,10 +156,11 @@ def _forest_couplings(moments: Values, couplings: Values) -> tuple[Array, Array]
 
 def _forest_variances(moments: Values, _: Values) -> dict[str, Any]:
     """Woolf's variance of a log odds ratio; of a field, its own spin's and each edge's share, which are independent."""
-    m, q, edges = moments["m"], moments["q"], moments["edges"]
-    per_edge = (1 / cells(m[edges[:, 0]], m[edges[:, 1]], q)).sum(axis=0) / 16
-    degree = np.bincount(edges.ravel(), minlength=len(m))
-    shared = np.bincount(edges.ravel(), np.repeat(per_edge, 2), minlength=len(m))
+    m = moments["m"]
+    table, ends = edge_cells(m, moments["q"], moments["edges"])
+    per_edge = (1 / table).sum(axis=0) / 16
+    degree = np.bincount(ends.ravel(), minlength=len(m))
+    shared = np.bincount(ends.ravel(), np.repeat(per_edge, 2), minlength=len(m))
     return {"h": (1 - degree) / (1 - m**2) + shared, "J": per_edge}
 
 
