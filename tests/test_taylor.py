@@ -65,12 +65,13 @@ def test_the_degree_is_found_and_said(bent):
 
 def test_held_out_scores_are_those_of_refitted_folds(bent):
     """The likelihood of a fold left out, from moments, against rows that are fitted and predicted."""
+    from cumulant.measure.kernels import fold_of
     from cumulant.solve.taylor import _centred, _held_out, _Problem
 
-    m = cm.measure(bent, order=4)
-    y = m.columns.index("y")
-    score = _held_out(_centred(m), _Problem.of(_centred(m), y, 2), y, None)
-    fold = cm.measure.__globals__["accumulate"].__globals__["kernels"].fold_of(np.arange(len(bent)), m.folds)
+    m = _centred(cm.measure(bent, order=4))
+    problem = _Problem.of(m, m.columns.index("y"), 2)
+    score = _held_out(m, problem, problem.solve(m, None, (1.0,)))
+    fold = fold_of(np.arange(len(bent)), m.folds)
     total = 0.0
     for k in range(m.folds):
         x, held = design(bent, 2)[fold != k], design(bent, 2)[fold == k]
@@ -201,15 +202,15 @@ def test_awkward_columns_leave_an_answer(rng):
 @pytest.mark.parametrize("rows", [1, 2, 5])
 def test_fewer_rows_than_terms_are_warned_of(rows, rng):
     table = pd.DataFrame(rng.normal(size=(rows, 3)), columns=["a", "b", "y"])
-    with pytest.warns(cm.CumulantWarning, match="terms are determined by"):
-        model = cm.fit(table, cm.Taylor(3), target="y", prior=0.1)
+    with pytest.warns(cm.CumulantWarning, match="parameters are determined by"):
+        model = cm.fit(table, cm.Taylor(3), target="y", prior=1e-3)
     assert np.isfinite(model.predict("y", given=table)).all()
 
 
 @pytest.mark.parametrize(
     ("call", "error", "what"),
     [
-        (lambda t: cm.Taylor(5), OptionError, "order=5"),
+        (lambda t: cm.Taylor(7), OptionError, "order=7"),
         (lambda t: cm.fit(t, cm.Taylor(3)), OptionError, "name it: target="),
         (
             lambda t: cm.fit(t.assign(g=np.where(t["a"] > 5, "x", "z")), cm.Taylor(3), target="g"),
@@ -226,6 +227,14 @@ def test_fewer_rows_than_terms_are_warned_of(rows, rng):
 def test_mistakes_are_named(bent, call, error, what):
     with pytest.raises(error, match=what):
         call(bent)
+
+
+def test_what_is_not_asked_for_stays_affordable(rng):
+    table = pd.DataFrame(rng.normal(size=(300, 60)), columns=[f"x{i}" for i in range(60)])
+    model = cm.fit(table, cm.Taylor(), target="x0")
+    assert model.moments.order == 2
+    assert "ask for an order" in model.notes[-1]
+    assert cm.fit(table.iloc[:, :4], cm.Taylor(), target="x0").moments.order == 10
 
 
 def test_moments_of_a_lower_order_leave_fewer_degrees(bent):

@@ -1,4 +1,4 @@
-"""Sums of higher order, beside those of second order: products of three to six fields, fold by fold."""
+"""Sums of higher order, beside those of second order: products of three and more fields, fold by fold."""
 
 from __future__ import annotations
 

@@ -278,6 +278,7 @@ def measure(
 
 
 def _with_room(start: Moments, required: Requirement) -> Moments:
+    required = required.of(len(start.columns))
     if required.order == 2:
         return start
     # The sums under way of each thread, the copy that is taken of them, and the moments made of it.

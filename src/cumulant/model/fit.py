@@ -99,7 +99,8 @@ def fit(
         return Models(groups, prior, target)
     wall, cpu = time.perf_counter(), time.process_time()
     ansatz = theory_of(theory)
-    measure_options.setdefault("order", ansatz.requires().order)
+    if "order" not in measure_options:
+        measure_options.setdefault("requirement", ansatz.requires())
     m = measure(table, **measure_options)
     if not m.rows.any():
         name = str(table) if isinstance(table, (str, Path)) else f"the {type(table).__name__}"

@@ -29,7 +29,7 @@ __all__ = ["solve_law", "theory_of"]
 
 def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index | None) -> Solved:
     s = solve_exact(m, prior, target)
-    fields = Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
+    fields = Fields.of(s)
     if not m.schema.wide:
         return Solved(GaussianLaw(fields), s.prior, s.notes, s.warnings)
     measured = Categories.of(m, s.count)

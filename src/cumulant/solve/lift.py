@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.measure.higher import HigherEstimate
+    from cumulant.measure.monomials import Monomials
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Lifted", "monomials_of", "second_moments"]
+__all__ = ["Lifted", "Products", "monomials_of"]
 
 # Products of pairs of monomials that are looked up at a time.
 STEP = 1 << 20
@@ -82,34 +83,43 @@ def monomials_of(fields: Index, degree: int, groups: Index) -> Index:
     return np.concatenate(padded)
 
 
-def second_moments(estimate: HigherEstimate, lifted: Lifted, target: int) -> tuple[Array, Array]:
-    """Mean (M + 1,) and covariance (M + 1, M + 1) of the monomials and the target, denominator n.
+@dataclass(frozen=True, eq=False)
+class Products:
+    """Where the moment of each product of two terms is found: terms are the monomials and, last, a target.
 
     Parameters
     ----------
-    estimate
-        Moments about the reference point of ``lifted``, to twice the degree.
-    lifted
-        The monomials.
-    target
-        The target field, which comes last, in its own units.
+    at
+        Positions among the measured moments (M + 2, M + 2), the constant first.
+    unit
+        What divides each term (M + 2,): the scales of its factors; 1 for the target, which keeps its units.
     """
-    d = lifted.factors.shape[1]
-    order = estimate.monomials.order
-    # In homogeneous coordinates 0 is the constant; a target y is a monomial too.
-    terms = np.vstack([np.zeros((1, d), dtype=np.int64), 1 + lifted.factors, [[1 + target] + [0] * (d - 1)]])
-    scale = np.concatenate([[1.0], lifted.scale])
-    scale[1 + target] = 1.0
-    unit = scale[terms].prod(axis=1)
-    q = len(terms)
-    moments = np.empty((q, q))
-    step = max(1, STEP // q)
-    for start in range(0, q, step):
-        rows = terms[start : start + step]
-        pairs = np.concatenate([np.repeat(rows, q, axis=0), np.tile(terms, (len(rows), 1))], axis=1)
-        padded = np.zeros((len(pairs), order), dtype=np.int64)
-        padded[:, order - 2 * d :] = np.sort(pairs, axis=1)
-        found = estimate.moments[estimate.monomials.find(padded)]
-        moments[start : start + step] = found.reshape(len(rows), q) / unit[start : start + step, None] / unit
-    mean = moments[0, 1:]
-    return mean, moments[1:, 1:] - np.outer(mean, mean)
+
+    at: NDArray[np.int32]
+    unit: Array
+
+    @staticmethod
+    def of(measured: Monomials, lifted: Lifted, target: int) -> Products:
+        """Products of ``lifted``, whose reference point is that of the moments."""
+        d, order = lifted.factors.shape[1], measured.order
+        # In homogeneous coordinates 0 is the constant.
+        y = [1 + target] + [0] * (d - 1)
+        terms = np.vstack([np.zeros((1, d), dtype=np.int64), 1 + lifted.factors, [y]])
+        scale = np.concatenate([[1.0], lifted.scale])
+        scale[1 + target] = 1.0
+        q = len(terms)
+        at = np.empty((q, q), dtype=np.int32)
+        step = max(1, STEP // q)
+        for start in range(0, q, step):
+            rows = terms[start : start + step]
+            pairs = np.zeros((len(rows) * q, order), dtype=np.int64)
+            pairs[:, :d], pairs[:, d : 2 * d] = np.repeat(rows, q, axis=0), np.tile(terms, (len(rows), 1))
+            pairs.sort(axis=1)
+            at[start : start + step] = measured.find(pairs).reshape(len(rows), q)
+        return Products(at, scale[terms].prod(axis=1))
+
+    def second_moments(self, estimate: HigherEstimate) -> tuple[Array, Array]:
+        """Mean (M + 1,) and covariance (M + 1, M + 1) of the terms about the reference point, denominator n."""
+        moments = estimate.moments[self.at] / self.unit[:, None] / self.unit
+        mean = moments[0, 1:]
+        return mean, moments[1:, 1:] - np.outer(mean, mean)

@@ -14,6 +14,8 @@ from cumulant.solve.linear import Conditional, Factor, conditional
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cumulant.solve.exact import Solution
+
     Array = NDArray[np.float64]
 
 __all__ = ["Fields", "Predictive", "effective_parameters", "errors", "fill", "leverage", "patterns", "predict"]
@@ -51,6 +53,11 @@ class Fields:
     measured: Array | None = None
     fixed: float = 0.0
     leverage: float = 0.0
+
+    @staticmethod
+    def of(s: Solution) -> Fields:
+        """What the exact solver found."""
+        return Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
 
 
 @dataclass(frozen=True, eq=False)

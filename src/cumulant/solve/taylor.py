@@ -7,7 +7,10 @@ both are chosen by the evidence ln Z, and the degree, when it is left open, by t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import comb
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,18 +18,19 @@ import numpy as np
 from cumulant.errors import DataError, OptionError
 from cumulant.lift import Numeric
 from cumulant.solve.exact import solve_exact
+from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
-from cumulant.solve.lift import Lifted, monomials_of, second_moments
-from cumulant.solve.linear import conditional
+from cumulant.solve.lift import Lifted, Products, monomials_of
+from cumulant.solve.linear import conditional, factor
+from cumulant.solve.masses import STEEPNESS, Masses, choose_masses
 from cumulant.solve.predictive import Fields
-from cumulant.solve.prior import GRID, Prior, regression_evidence
 from cumulant.solve.taylor_law import TaylorLaw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
-    from cumulant.measure.higher import HigherEstimate
+    from cumulant.measure.higher import HigherSums
     from cumulant.theory.taylor import Taylor
 
     Array = NDArray[np.float64]
@@ -34,10 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["solve_taylor"]
 
-# How much heavier a term is than one of a degree less, tried by the evidence.
-STEEPNESS = (1.0, 4.0, 16.0, 64.0)
-# Beyond so many terms one eigen-decomposition takes seconds, and one steepness must do.
-MANY_TERMS = 1500
+# One eigen-decomposition serves each steepness that is tried: beyond so many terms only two near that of a
+# degree less, then that one alone; and beyond so many no degree is tried unasked.
+FEW_TERMS, SOME_TERMS, MANY_TERMS = 300, 800, 1500
 LARGEST = 20_000
 # A reference point this far from the mean, in standard deviations, costs digits of the moments about it.
 OFF_CENTRE = 0.25
@@ -55,6 +58,10 @@ def solve_taylor(m: Moments, theory: Taylor, prior: str | float | None, target: 
     """
     y = _target(m, target)
     degrees = theory.degrees
+    if m.higher is None and theory.order == "auto":
+        s = solve_exact(m, prior, target)
+        note = f"moments of second order alone leave the mean of {len(m.columns):,} fields linear; ask for an order"
+        return Solved(GaussianLaw(Fields.of(s)), s.prior, (*s.notes, note), s.warnings)
     if m.higher is None or m.order < 2 * degrees[0]:
         raise DataError(
             f"moments of order {m.order} were measured and this theory requires order {theory.requires().order}; "
@@ -66,27 +73,43 @@ def solve_taylor(m: Moments, theory: Taylor, prior: str | float | None, target: 
         notes.append(f"moments to order {m.order} leave degrees up to {degrees[-1]} to choose from")
     base = solve_exact(m, "auto" if prior in ("evidence", "folds") else prior, None)
     m = _centred(m)
-    problems = {d: _Problem.of(m, y, d) for d in degrees}
-    scores = {d: _held_out(m, problem, y, prior) for d, problem in problems.items()} if len(degrees) > 1 else {}
-    degree = max(scores, key=lambda d: scores[d]) if scores else degrees[0]
-    if scores:
+    tried, scores = _climb(m, y, degrees, prior)
+    degree = max(tried, key=lambda d: scores[d])
+    problem, solved = tried[degree]
+    if len(scores) > 1:
         shown = ", ".join(f"{score:.4g} at degree {d}" for d, score in scores.items())
         notes.append(f"degree {degree} of the mean has the highest held-out log-likelihood of a row ({shown})")
-    higher = m.higher
-    assert higher is not None  # noqa: S101  # looked at above
-    estimate = higher.estimate(np.ones(m.folds, dtype=bool))
-    chosen = problems[degree].solve(estimate, y, prior)
-    if estimate.count < m.count:
-        notes.append(f"{estimate.count:,.0f} of {m.count:,.0f} rows have no gap, and the mean rests on them")
-    if chosen.fields.count <= chosen.parameters + 1:
+    count, fields = solved.fields.count, solved.fields
+    if count < m.count:
+        notes.append(f"{count:,.0f} of {m.count:,.0f} rows have no gap, and the mean rests on them")
+    if count <= solved.parameters + 1:
         warnings.append(
-            f"{chosen.parameters:.0f} terms are determined by {estimate.count:,.0f} rows, so errors cannot be told; "
+            f"{solved.parameters:.0f} parameters are determined by {count:,.0f} rows, so errors cannot be told; "
             "choose a lower order, or fewer columns"
         )
-    mean, covariance = base.mean, base.covariance
-    gaussian = Fields(mean, covariance, base.low, base.count, base.degrees, base.prior.mass, base.measured)
-    law = TaylorLaw.of(gaussian, y, problems[degree].lifted, chosen.fields)
-    return Solved(law, chosen.prior, (*base.notes, *notes), (*base.warnings, *warnings))
+    law = TaylorLaw.of(Fields.of(base), y, problem.lifted, fields)
+    return Solved(law, solved.masses.prior, (*base.notes, *notes), (*base.warnings, *warnings))
+
+
+def _climb(
+    m: Moments, y: int, degrees: tuple[int, ...], prior: str | float | None
+) -> tuple[dict[int, tuple[_Problem, _Solved]], dict[int, float]]:
+    """Each degree solved, and its held-out score, from the lowest up for as long as it pays."""
+    tried: dict[int, tuple[_Problem, _Solved]] = {}
+    scores: dict[int, float] = {}
+    for degree in degrees:
+        if tried and _terms(m, y, degree) > MANY_TERMS:
+            break
+        problem = _Problem.of(m, y, degree)
+        below = tried[degree - 1][1].masses.steepness if degree - 1 in tried else STEEPNESS[1]
+        terms = len(problem.lifted)
+        steepness = STEEPNESS if terms <= FEW_TERMS else (below, 4 * below) if terms <= SOME_TERMS else (below,)
+        solved = problem.solve(m, prior, steepness)
+        tried[degree] = problem, solved
+        scores[degree] = _held_out(m, problem, solved) if len(degrees) > 1 else 0.0
+        if scores[degree] < max(scores.values()):
+            break
+    return tried, scores
 
 
 def _target(m: Moments, target: Index | None) -> int:
@@ -110,46 +133,69 @@ def _centred(m: Moments) -> Moments:
     return m.embed(m.schema, shift, m.presence)
 
 
+def _terms(m: Moments, y: int, degree: int) -> int:
+    return comb(len(_inputs(m, y)) + degree, degree)
+
+
+def _inputs(m: Moments, y: int) -> Index:
+    varies = np.flatnonzero(np.diag(m.total.covariance) > 0)
+    return varies[varies != y]
+
+
 @dataclass(frozen=True, eq=False)
 class _Solved:
+    """Second moments of the terms and the target, masses included."""
+
     fields: Fields
-    prior: Prior
-    parameters: float
+    masses: Masses
+
+    @cached_property
+    def parameters(self) -> float:
+        """Effective number of them, 1 + tr C (C + mass)⁻¹."""
+        measured = _measured(self.fields)[:-1, :-1]
+        return 1 + float(np.sum(measured * factor(self.fields.covariance[:-1, :-1]).inverse()))
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """The terms of one degree."""
+    """The terms of one degree, and where their moments are."""
 
     lifted: Lifted
+    products: Products
+    target: int
 
     @staticmethod
     def of(m: Moments, y: int, degree: int) -> _Problem:
-        at = m.schema.independent
-        sd = np.sqrt(np.diag(m.total.covariance))
-        varies = np.flatnonzero(sd > 0)
-        factors = monomials_of(varies[varies != y], degree, _groups(m))
-        if len(factors) > LARGEST:
+        inputs, terms = _inputs(m, y), _terms(m, y, degree)
+        if terms > LARGEST:
             raise DataError(
-                f"a mean of degree {degree} in {len(varies) - 1} fields has {len(factors):,} terms, more than "
-                f"{LARGEST:,}; choose a lower order, or fewer columns"
+                f"a mean of degree {degree} in {len(inputs)} fields has {terms:,} terms, more than {LARGEST:,}; "
+                "choose a lower order, or fewer columns"
             )
-        return _Problem(Lifted(factors, m.shift[at], np.where(sd > 0, sd, 1.0)))
+        sd = np.sqrt(np.diag(m.total.covariance))
+        factors = monomials_of(inputs, degree, _groups(m))
+        lifted = Lifted(factors, m.shift[m.schema.independent], np.where(sd > 0, sd, 1.0))
+        return _Problem(lifted, Products.of(_higher(m).monomials, lifted, y), y)
 
-    def solve(self, estimate: HigherEstimate, y: int, prior: str | float | None) -> _Solved:
-        """Second moments of the terms and the target, with the masses that the evidence or the user chose."""
-        mean, covariance = second_moments(estimate, self.lifted, y)
+    def solve(self, m: Moments, prior: str | float | None, tried: Sequence[float]) -> _Solved:
+        """All rows, with masses chosen."""
+        mean, covariance, n = self.moments(m, np.ones(m.folds, dtype=bool))
+        masses = choose_masses(covariance, n, self.lifted.degree, prior, tried)
+        return _Solved(_massive(mean, covariance, n, masses.each), masses)
+
+    def moments(self, m: Moments, used: NDArray[np.bool_]) -> tuple[Array, Array, float]:
+        """Mean and covariance (denominator n) of the terms and the target over some folds, and the rows in them."""
+        estimate = _higher(m).estimate(used)
+        mean, covariance = self.products.second_moments(estimate)
         # Terms are measured from the reference point of the sums; the target is wanted as it is.
-        mean[-1] += self.lifted.reference[y]
-        n = estimate.count
-        degrees = max(n - 1, 0.0)
-        covariance *= n / max(degrees, 1.0)
-        variance = np.diag(covariance).copy()
-        mass, chosen = _masses(covariance, n, self.lifted.degree, prior)
-        shrunk = covariance.copy()
-        np.fill_diagonal(shrunk, variance * (1 + np.append(mass, 0.0)))
-        fields = Fields(mean, shrunk, None, n, degrees, 0.0, covariance if mass.any() else None)
-        return _Solved(fields, chosen, len(mass))
+        mean[-1] += self.lifted.reference[self.target]
+        return mean, covariance, estimate.count
+
+
+def _higher(m: Moments) -> HigherSums:
+    if m.higher is None:
+        raise DataError("only moments of order 2 were measured; measure with order=4")
+    return m.higher
 
 
 def _groups(m: Moments) -> Index:
@@ -159,66 +205,36 @@ def _groups(m: Moments) -> Index:
     return np.where(number[column], -1, column)
 
 
-def _masses(covariance: Array, count: float, degree: Index, prior: str | float | None) -> tuple[Array, Prior]:
-    """The mass of each term in units of its variance, and how it was chosen."""
-    if prior is None:
-        return np.zeros(len(degree)), Prior(0.0, "none", "no prior was asked for", np.zeros(0), np.zeros(0))
-    if isinstance(prior, (int, float)) and not isinstance(prior, bool):
-        if not (np.isfinite(prior) and prior >= 0):
-            raise OptionError(f"prior={prior!r}: a mass must be finite and not negative")
-        return np.full(len(degree), float(prior)), Prior(
-            float(prior), "given", "the mass was given", np.zeros(0), np.zeros(0)
-        )
-    if prior not in ("auto", "evidence"):
-        raise OptionError(f"prior={prior!r}: choose 'auto', None, 'evidence' or a mass for this theory")
-    sd = np.sqrt(np.diag(covariance))
-    scaled = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
-    r = covariance * scaled[:, None] * scaled[None, :]
-    tried = STEEPNESS if degree.max(initial=1) > 1 and len(degree) <= MANY_TERMS else STEEPNESS[1:2]
-    best: tuple[float, float, Array] | None = None
-    for steepness in tried:
-        s = steepness ** (-0.5 * (degree - 1))
-        curve = regression_evidence(r[:-1, :-1] * s[:, None] * s, r[:-1, -1] * s, r[-1, -1], count)
-        if best is None or curve.max() > best[0]:
-            best = float(curve.max()), steepness, curve
-    assert best is not None  # noqa: S101  # at least one steepness is tried
-    _, steepness, curve = best
-    mass = float(GRID[int(np.argmax(curve))])
-    reason = f"the evidence ln Z is highest at mass {mass:.3g}"
-    if degree.max(initial=1) > 1:
-        reason += f", {steepness:g} times heavier with each degree"
-    masses = np.asarray(mass * steepness ** (degree - 1.0), dtype=np.float64)
-    return masses, Prior(mass, "evidence", reason, GRID, curve)
+def _massive(mean: Array, covariance: Array, n: float, mass: Array) -> Fields:
+    """Terms and target with a mass on each term; ``covariance`` has denominator n."""
+    degrees = max(n - 1, 0.0)
+    measured = covariance * (n / max(degrees, 1.0))
+    heavier = measured.copy()
+    np.fill_diagonal(heavier, np.diag(measured) * (1 + np.append(mass, 0.0)))
+    return Fields(mean, heavier, None, n, degrees, 0.0, measured if mass.any() else None)
 
 
-def _held_out(m: Moments, problem: _Problem, y: int, prior: str | float | None) -> float:
-    """Mean log-likelihood of a row of folds left out, of the conditional p(y | x), from moments alone."""
-    higher = m.higher
-    assert higher is not None  # noqa: S101  # looked at before
+def _measured(fields: Fields) -> Array:
+    return fields.covariance if fields.measured is None else fields.measured
+
+
+def _held_out(m: Moments, problem: _Problem, solved: _Solved) -> float:
+    """Mean log-likelihood of a row of folds left out, of p(y | x) with the masses of all rows, from moments alone."""
     score, rows = 0.0, 0.0
     inputs, last = np.arange(len(problem.lifted)), np.array([len(problem.lifted)])
-    for k in range(m.folds):
-        fold = np.arange(m.folds) == k
-        held, train = higher.estimate(fold), higher.estimate(~fold)
-        if not held.count > 0 or train.count < 3:
+    counted = _higher(m).rows
+    for k in np.flatnonzero(counted):
+        if counted.sum() - counted[k] < 3:
             continue
-        fields = problem.solve(train, y, prior).fields
-        given = conditional(fields.covariance, inputs, last)
-        beta = np.append(-given.coefficients[:, 0], 1.0)
-        mean, covariance = second_moments(held, problem.lifted, y)
-        mean[-1] += problem.lifted.reference[y]
+        fold = np.arange(m.folds) == k
+        fields = _massive(*problem.moments(m, ~fold), solved.masses.each)
+        beta = np.append(-conditional(fields.covariance, inputs, last).coefficients[:, 0], 1.0)
+        mean, covariance, held = problem.moments(m, fold)
         # Mean squared error of the held-out rows: their spread, and how far off their mean is.
         error = beta @ covariance @ beta + float(beta @ (mean - fields.mean)) ** 2
-        measured = fields.covariance if fields.measured is None else fields.measured
-        used = beta @ measured @ beta
-        spare = max(train.count - 1 - _parameters(fields, given.observed.inverse()), 1.0)
-        variance = max(used * fields.degrees / spare, 1e-12 * measured[-1, -1])
-        score += held.count * (-0.5 * np.log(2 * np.pi * variance) - 0.5 * error / variance)
-        rows += held.count
+        measured = _measured(fields)
+        spare = max(fields.count - solved.parameters, 1.0)
+        variance = max(beta @ measured @ beta * fields.degrees / spare, 1e-12 * measured[-1, -1])
+        score += held * (-0.5 * np.log(2 * np.pi * variance) - 0.5 * error / variance)
+        rows += held
     return score / rows if rows else -np.inf
-
-
-def _parameters(fields: Fields, inverse: Array) -> float:
-    """Effective number of terms."""
-    measured = fields.covariance if fields.measured is None else fields.measured
-    return float(np.sum(measured[:-1, :-1] * inverse))
