@@ -10,7 +10,7 @@ import numpy as np
 
 from cumulant import storage
 from cumulant.solve import joint
-from cumulant.solve.linear import conditional, factor
+from cumulant.solve.linear import factor
 from cumulant.solve.mixed import class_probabilities
 from cumulant.solve.predictive import Fields, Predictive, effective_parameters, errors, fill, leverage, predict
 
@@ -76,7 +76,7 @@ class GaussianLaw:
     def condition(self, observed: Index, values: Array, rest: Index) -> GaussianLaw:
         """Mean μ_T + C_TO C_OO⁻¹ (x_O − μ_O), covariance C_TT − C_TO C_OO⁻¹ C_OT."""
         g = self.fields
-        given = conditional(g.covariance, observed, rest, g.low)
+        given = g.given(observed, rest)
         deviation = values - g.mean[observed]
         return GaussianLaw(
             replace(

@@ -15,6 +15,7 @@ import numpy as np
 from cumulant import storage
 from cumulant.measure import compensated as dd
 from cumulant.measure.conditioning import COLLINEAR
+from cumulant.solve.lowrank import LowRankFactor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -203,7 +204,7 @@ class Conditional:
 
     coefficients: Array
     covariance: Array
-    observed: Factor
+    observed: Factor | LowRankFactor
 
 
 def conditional(

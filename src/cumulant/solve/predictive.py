@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.solve import student
+from cumulant.solve import lowrank, student
 from cumulant.solve.linear import Conditional, Factor, conditional
+from cumulant.solve.lowrank import LowRankFactor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +60,21 @@ class Fields:
     def of(s: Solution) -> Fields:
         """What the exact solver found."""
         return Fields(s.mean, s.covariance, s.low, s.count, s.degrees, s.prior.mass, s.measured)
+
+    @cached_property
+    def root(self) -> Array | None:
+        """L (p, r) with L Lᵀ the measured covariance, where fewer rows than fields make it worth its while."""
+        if self.measured is None or not self.mass > 0 or not lowrank.pays(self.count, len(self.mean)):
+            return None
+        # A prior shrinks all but the variances; where those differ, fields were conditioned on.
+        shrunk = np.array_equal(np.diag(self.measured), np.diag(self.covariance))
+        return lowrank.root_of(self.measured) if shrunk else None
+
+    def given(self, observed: NDArray[np.int64], targets: NDArray[np.int64]) -> Conditional:
+        """Integrate out every field but ``observed`` and ``targets``, and fix the observed ones."""
+        if self.root is None or len(observed) <= self.root.shape[1]:
+            return conditional(self.covariance, observed, targets, self.low)
+        return Conditional(*lowrank.conditional_parts(self.root, self.mass, observed, targets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +183,7 @@ def predict(
     n = len(x)
     mean, scale, dof = np.empty((n, len(targets))), np.full((n, len(targets)), np.nan), np.full(n, np.nan)
     for rows, observed in patterns(x, targets):
-        given = conditional(fields.covariance, observed, targets, fields.low)
+        given = fields.given(observed, targets)
         deviation = x[rows][:, observed] - fields.mean[observed]
         mean[rows] = fields.mean[targets] + deviation @ given.coefficients
         if scales:
@@ -186,7 +203,7 @@ def fill(fields: Fields, x: Array) -> Array:
     for rows, observed in patterns(x):
         missing = np.setdiff1d(everything, observed)
         if len(missing):
-            given = conditional(fields.covariance, observed, missing, fields.low)
+            given = fields.given(observed, missing)
             deviation = x[rows][:, observed] - fields.mean[observed]
             # A slice and an array of rows need different subscripts; an array serves both.
             at = np.arange(len(x))[rows]
@@ -209,20 +226,25 @@ def errors(fields: Fields, given: Conditional, observed: NDArray[np.int64], targ
     if fields.measured is None:
         return given.covariance
     c, b = fields.measured, given.coefficients
+    if isinstance(given.observed, LowRankFactor) and fields.root is not None:
+        e = fields.root[targets] - b.T @ fields.root[observed]
+        return np.asarray(e @ e.T)
     cross = b.T @ c[np.ix_(observed, targets)]
     out = c[np.ix_(targets, targets)] - cross - cross.T + b.T @ c[np.ix_(observed, observed)] @ b
     np.fill_diagonal(out, np.maximum(np.diag(out), 0.0))
     return np.asarray(out)
 
 
-def effective_parameters(fields: Fields, factor: Factor, observed: NDArray[np.int64]) -> float:
+def effective_parameters(fields: Fields, factor: Factor | LowRankFactor, observed: NDArray[np.int64]) -> float:
     """tr R (R + α)⁻¹: the number of coefficients that the data, not the prior, determine."""
     if fields.measured is None:
         return float(factor.rank)
+    if isinstance(factor, LowRankFactor):
+        return factor.effective_rank
     c = fields.measured[np.ix_(observed, observed)]
     return float(np.sum(c * factor.inverse()) / (1 + fields.mass))
 
 
-def leverage(fields: Fields, factor: Factor, deviation: Array) -> Array:
+def leverage(fields: Fields, factor: Factor | LowRankFactor, deviation: Array) -> Array:
     """Squared distance of rows from the mean over n − 1, in the metric of the coefficients' covariance (n,)."""
     return np.asarray((factor.whiten(deviation) ** 2).sum(axis=1) / ((1 + fields.mass) * max(fields.degrees, 1.0)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.errors import OptionError
+from cumulant.solve import lowrank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,14 +130,28 @@ def _chosen(kind: str, curve: Array, what: str, rows: float = 1.0) -> Prior:
 
 
 def _by_evidence(covariance: Array, count: float, target: NDArray[np.int64] | None) -> Prior:
+    curve = _evidence_by_rank if lowrank.pays(count, len(covariance)) else _evidence
+    return _chosen("evidence", curve(_correlation(covariance), count, target), "the evidence ln Z")
+
+
+def _evidence(r: Array, count: float, target: NDArray[np.int64] | None) -> Array:
     if target is None:
-        return _chosen("evidence", joint_evidence(_correlation(covariance), count), "the evidence ln Z")
-    curves = []
-    for y in target:
-        x = np.setdiff1d(np.arange(len(covariance)), target)
-        r = _correlation(covariance)
-        curves.append(regression_evidence(r[np.ix_(x, x)], r[x, y], r[y, y], count))
-    return _chosen("evidence", np.sum(curves, axis=0), "the evidence ln Z")
+        return joint_evidence(r, count)
+    x = np.setdiff1d(np.arange(len(r)), target)
+    return np.sum([regression_evidence(r[np.ix_(x, x)], r[x, y], r[y, y], count) for y in target], axis=0)
+
+
+def _evidence_by_rank(r: Array, count: float, target: NDArray[np.int64] | None) -> Array:
+    """The same from a root of R (p, r): eigenvalues beside the r of the small product are zero, and tell nothing."""
+    root = lowrank.root_of(r)
+    if target is None:
+        w = np.zeros(len(r))
+        w[: root.shape[1]] = lowrank.spectrum(root).values
+        return _joint_curve(w, count, GRID)
+    s = lowrank.spectrum(np.delete(root, target, axis=0))
+    along = np.sqrt(s.values) * (root[target] @ s.inner)
+    curves = [_regression_curve(s.values, c, r[y, y], count, GRID) for c, y in zip(along, target, strict=True)]
+    return np.asarray(np.sum(curves, axis=0))
 
 
 def regression_evidence(r_xx: Array, r_xy: Array, r_yy: float, count: float, grid: Array = GRID) -> Array:
@@ -151,8 +166,10 @@ def regression_evidence(r_xx: Array, r_xy: Array, r_yy: float, count: float, gri
     MacKay, "Bayesian interpolation", Neural Computation 4 (1992) 415, with the noise variance at its optimum.
     """
     w, v = np.linalg.eigh(r_xx)
-    w = np.maximum(w, 0.0)
-    c = v.T @ r_xy
+    return _regression_curve(np.maximum(w, 0.0), v.T @ r_xy, r_yy, count, grid)
+
+
+def _regression_curve(w: Array, c: Array, r_yy: float, count: float, grid: Array) -> Array:
     s2 = r_yy - (c**2 / (w + grid[:, None])).sum(axis=1)
     # Rounding can push a perfect fit below zero; a column of float64 cannot be explained beyond its own digits.
     s2 = np.maximum(s2, 1e-15)
@@ -168,10 +185,13 @@ def joint_evidence(r: Array, count: float, grid: Array = GRID) -> Array:
     ----------
     Dawid & Lauritzen, Ann. Stat. 21 (1993) 1272, equation 45 (normalising constants of the inverse Wishart).
     """
+    return _joint_curve(np.maximum(np.linalg.eigvalsh(r), 0.0), count, grid)
+
+
+def _joint_curve(w: Array, count: float, grid: Array) -> Array:
     from scipy.special import gammaln
 
-    p = len(r)
-    w = np.maximum(np.linalg.eigvalsh(r), 0.0)
+    p = len(w)
     n = count - 1
     kappa = grid * n
     before, after = (kappa + p + 1) / 2, (kappa + p + 1 + n) / 2

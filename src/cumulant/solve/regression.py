@@ -10,7 +10,8 @@ import numpy as np
 from cumulant import storage
 from cumulant.measure import compensated as dd
 from cumulant.measure import limbs
-from cumulant.solve.linear import Factor, conditional
+from cumulant.solve.linear import Factor
+from cumulant.solve.lowrank import LowRankFactor
 from cumulant.solve.predictive import Fields, effective_parameters, errors
 from cumulant.solve.prior import effective_count, shrink
 from cumulant.solve.repair import nearest_correlation
@@ -60,7 +61,7 @@ class Regression:
     total: float
     parameters: float
     count: float
-    observed: Factor
+    observed: Factor | LowRankFactor
 
     @property
     def degrees_of_freedom(self) -> float:
@@ -139,7 +140,7 @@ def regress(fields: Fields, y: int, x: NDArray[np.int64], *, intercept: bool = T
     MacKay, "Bayesian interpolation", Neural Computation 4 (1992) 415, equations 27-32.
     """
     targets = np.array([y])
-    given = conditional(fields.covariance, x, targets, fields.low)
+    given = fields.given(x, targets)
     f = given.observed
     beta, beta_low, constant, distance = _solution(fields, y, x, given.coefficients[:, 0], f)
     mass, degrees = fields.mass, np.float64(max(fields.degrees, 0.0))
@@ -164,11 +165,11 @@ def regress(fields: Fields, y: int, x: NDArray[np.int64], *, intercept: bool = T
 
 
 def _solution(
-    fields: Fields, y: int, x: NDArray[np.int64], plain: Array, f: Factor
+    fields: Fields, y: int, x: NDArray[np.int64], plain: Array, f: Factor | LowRankFactor
 ) -> tuple[Array, Array, float, float]:
     """β, its low limb, the value at x = 0, and the squared Mahalanobis distance of x = 0 from the mean."""
     mean = fields.mean[x]
-    if fields.low is None or f.pair is None:
+    if fields.low is None or isinstance(f, LowRankFactor) or f.pair is None:
         distance = (f.whiten(mean[None, :]) ** 2).sum()
         return plain, np.zeros_like(plain), float(fields.mean[y] - plain @ mean), float(distance)
     s = f.scale[:, None]
