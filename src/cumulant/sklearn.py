@@ -105,7 +105,7 @@ class _FreeEnergy(BaseEstimator):  # type: ignore[misc]
             floats = all(pa.types.is_float64(values.type) and not values.null_count for values in beside.values())
             arrays = (*arrays, *(values.to_numpy() for values in beside.values())) if floats else None
         # Rows are numbered as they come, so that a frame's index cannot tell one pass from several.
-        return replace(table, schema=schema, open=joined, row_numbers=None, arrays=arrays)
+        return replace(table, schema=schema, open=joined, row_numbers=None, arrays=arrays, database=None)
 
     def _feature_names(self) -> list[str]:
         if hasattr(self, "feature_names_in_"):

@@ -67,6 +67,8 @@ class Moments:
         Sums of the categories of many levels, which have no field in z.
     higher
         Sums of third and higher order, where they were asked for.
+    notes
+        Choices that were made in measuring.
     """
 
     schema: Schema
@@ -80,6 +82,7 @@ class Moments:
     weighting: str = "none"
     levels: LevelSums = field(default_factory=LevelSums)
     higher: HigherSums | None = None
+    notes: tuple[str, ...] = ()
 
     @staticmethod
     def empty(
@@ -383,6 +386,7 @@ class Moments:
             weighting=weighting,
             levels=a.levels.combined(b.levels, sign),
             higher=combined(a.higher, b.higher, sign),
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
         )
 
     def _joining(self, other: Moments) -> Moments:
@@ -457,6 +461,7 @@ class Moments:
             "schema": self.schema.to_list(),
             "presence": list(self.presence),
             "weighting": self.weighting,
+            "notes": list(self.notes),
         }
         if self.higher is not None:
             beside, meta["higher"] = self.higher.to_state()
@@ -480,6 +485,7 @@ class Moments:
             meta["weighting"],
             levels=LevelSums.from_state(arrays, schema),
             higher=None if "higher" not in meta else HigherSums.from_state(arrays, meta["higher"], schema),
+            notes=tuple(meta.get("notes", ())),
         )
 
     def __repr__(self) -> str:

@@ -142,4 +142,4 @@ def solve(
     for note in solved.warnings:
         warnings.warn(note, CumulantWarning, stacklevel=2)
     named = target if target is None or isinstance(target, str) else None
-    return Model(m.schema, solved.law, solved.prior, solved.notes + solved.warnings, named, m)
+    return Model(m.schema, solved.law, solved.prior, m.notes + solved.notes + solved.warnings, named, m)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -100,7 +99,7 @@ def open_table(
         from cumulant.source.files import open_handle
 
         return open_handle(sys.stdin, "standard input", names, options)
-    if isinstance(data, str) and is_sql(data) and not Path(data).exists():
+    if isinstance(data, str) and is_sql(data) and not os.path.exists(data):  # noqa: PTH110 - Path refuses long text
         options.refuse("a query")
         return open_sql(data, names)
     if isinstance(data, (str, os.PathLike)):

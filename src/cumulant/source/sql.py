@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from cumulant.errors import CumulantError, MissingDependencyError, OptionError, SourceError
 from cumulant.source.columns import closest, unique
+from cumulant.source.database import ROWID, Database, identifier
 from cumulant.source.table import Table, build, rows_per_batch
 
 __all__ = ["is_sql", "open_relation", "open_sql"]
@@ -42,44 +44,59 @@ def open_sql(text: str, columns: list[str] | None) -> Table:
     SourceError
         If the file is missing, or DuckDB refuses the query; its message is passed on.
     """
-    database, query = _parts(text)
+    database, query, stored = _parts(text)
     name = _short(query) if database is None else f"{database.name}: {_short(query)}"
+
+    @contextmanager
+    def rows() -> Iterator[Any]:
+        numbered = stored and "rowid" not in map(str.casefold, schema.names)
+        with _session(database, query, name, numbered=numbered) as relation:
+            yield relation
+
     with _session(database, query, name) as relation:
         unique(relation.columns, name)
         schema = _reader(relation.limit(0), 1).schema.remove_metadata()
+        seen = Database.of(relation, rows, stored=stored)
 
     def start(wanted: list[str]) -> Iterator[pa.RecordBatch]:
         with _session(database, query, name) as relation:
             yield from _chosen(relation, wanted, schema)
 
     size = database.stat().st_size if database is not None else None
-    return build(name, schema, start, columns, size=size)
+    return replace(build(name, schema, start, columns, size=size), database=seen)
 
 
 def open_relation(relation: Any, columns: list[str] | None) -> Table:
     """Table over a relation of the caller's own DuckDB connection, which is busy while a pass runs."""
     name = "DuckDB relation"
+
+    @contextmanager
+    def rows() -> Iterator[Any]:
+        with _own_words(name):
+            yield relation
+
     with _own_words(name):
         unique(relation.columns, name)
         schema = _reader(relation.limit(0), 1).schema.remove_metadata()
+        seen = Database.of(relation, rows, stored=False)
 
     def start(wanted: list[str]) -> Iterator[pa.RecordBatch]:
         with _own_words(name):
             yield from _chosen(relation, wanted, schema)
 
-    return build(name, schema, start, columns)
+    return replace(build(name, schema, start, columns), database=seen)
 
 
 def _chosen(relation: Any, wanted: list[str], schema: pa.Schema) -> pa.RecordBatchReader:
     """The columns wanted, as a relation of its own: a relation that has been read may not be read again."""
     size = rows_per_batch(pa.schema([schema.field(column) for column in wanted]))
-    return _reader(relation.select(", ".join(map(_identifier, wanted))), size)
+    return _reader(relation.select(", ".join(map(identifier, wanted))), size)
 
 
-def _parts(text: str) -> tuple[Path | None, str]:
-    """The database file, if any, and the query of ``duckdb:///file?query=…`` or of plain SQL."""
+def _parts(text: str) -> tuple[Path | None, str, bool]:
+    """Of an address or plain SQL: the database file, if any, the query, and whether it is one whole table."""
     if not text.startswith(SCHEME):
-        return None, text.strip()
+        return None, text.strip(), False
     place, _, what = text.removeprefix(SCHEME).removeprefix("/").partition("?")
     key, _, value = what.partition("=")
     if key not in ("query", "table") or not value.strip():
@@ -89,8 +106,8 @@ def _parts(text: str) -> tuple[Path | None, str]:
         )
     if not re.search(r"\s", value):  # SQL as people type it has spaces; without any it is percent-encoded
         value = unquote(value)
-    query = value if key == "query" else f"FROM {'.'.join(map(_identifier, value.split('.')))}"
-    return _database(place) if place else None, query
+    query = value if key == "query" else f"FROM {'.'.join(map(identifier, value.split('.')))}"
+    return _database(place) if place else None, query, key == "table"
 
 
 def _database(place: str) -> Path:
@@ -102,11 +119,6 @@ def _database(place: str) -> Path:
         near = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else []
         raise SourceError(f"There is no database {path}.{closest(path.name, near, 'The folder holds')}")
     return path
-
-
-def _identifier(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
 
 
 def _short(query: str) -> str:
@@ -128,12 +140,16 @@ def _connection(database: Path | None) -> Any:
 
 
 @contextmanager
-def _session(database: Path | None, query: str, name: str) -> Iterator[Any]:
-    """The relation that a query defines, on a connection of its own."""
+def _session(database: Path | None, query: str, name: str, *, numbered: bool = False) -> Iterator[Any]:
+    """The relation that a query defines, on a connection of its own; with DuckDB's row numbers beside, if any."""
     with _own_words(name), _connection(database) as connection:
         # Otherwise "FROM data" would find whatever local variable of this package is called data.
         connection.execute("SET python_enable_replacements=false")
-        yield _relation(connection, query, name)
+        relation = _relation(connection, query, name)
+        if numbered:
+            with suppress(Exception):  # a view has none
+                relation = connection.sql(query.replace("FROM", f"SELECT rowid AS {identifier(ROWID)}, * FROM", 1))
+        yield relation
 
 
 @contextmanager

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from cumulant.errors import SourceError
 from cumulant.source.columns import Columns
+
+if TYPE_CHECKING:
+    from cumulant.source.database import Database
 
 __all__ = ["Table", "build", "head_rows", "once", "rows_per_batch"]
 
@@ -48,6 +52,8 @@ class Table:
         and the batches from there on, as ``open()`` would cut them. None where the rows before have to be read.
     arrays : tuple of ndarray of float, each of shape (rows,), or None
         The columns, where all are float64 or float32 arrays in memory, of any stride; NaN means missing.
+    database : Database or None
+        Who can sum the rows where they lie.
     """
 
     name: str
@@ -60,6 +66,7 @@ class Table:
     position: Callable[[], float] | None = None
     resume: Callable[[int], tuple[int, Iterator[pa.RecordBatch]]] | None = None
     arrays: tuple[np.ndarray, ...] | None = None
+    database: Database | None = None
 
     def select(self, columns: list[str]) -> Table:
         """The same rows, only these columns, in this order.
