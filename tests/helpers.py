@@ -45,8 +45,16 @@ def awkward(rng: Rng, n: int) -> pd.DataFrame:
     return pd.DataFrame({"x": x, "one": 1.0, "again": x, "y": y, "sum": x + y})
 
 
+def many_levels(rng: Rng, n: int) -> pd.DataFrame:
+    """Categories that become wide when there are enough rows to show over 100 levels, one of them with gaps."""
+    plane, city = rng.integers(0, 200, size=n), rng.integers(0, 150, size=n)
+    delay = 5.0 * rng.normal(size=200)[plane] + rng.normal(size=n)
+    frame = pd.DataFrame({"delay": delay, "plane": plane.astype(str), "city": city.astype(str)})
+    return frame.assign(city=frame["city"].mask(rng.random(n) < 0.1), hour=rng.integers(0, 24, size=n))
+
+
 TABLES: dict[str, Callable[[Rng, int], pd.DataFrame]] = {
-    f.__name__: f for f in (numbers, far_from_zero, with_gaps, mixed, mixed_with_gaps, awkward)
+    f.__name__: f for f in (numbers, far_from_zero, with_gaps, mixed, mixed_with_gaps, awkward, many_levels)
 }
 
 # Small enough to be averaged over element by element. Rotations are laws of their own: see test_symmetry_rotations.

@@ -13,6 +13,10 @@ def same_moments(one: cm.Moments, other: cm.Moments) -> None:
     assert other.weighting == one.weighting
     assert other.exact == one.exact
     np.testing.assert_array_equal(other.rows, one.rows)
+    for a, b in zip(one.levels.sums, other.levels.sums, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-12 * np.abs(a).max(initial=0.0))
+    for a, b in zip(one.levels.crossings, other.levels.crossings, strict=True):
+        np.testing.assert_array_equal(b.cells, a.cells)
     for a, b in [(one.total, other.total), *((one.fold(k), other.fold(k)) for k in range(one.folds))]:
         np.testing.assert_allclose(b.pairs, a.pairs, rtol=1e-12)
         size = np.sqrt(np.abs(np.diag(a.pairwise)))

@@ -64,6 +64,7 @@ def table_with(kind: str, rows: int = ROWS) -> pd.DataFrame:
 
 def identical(a: cm.Moments, b: cm.Moments) -> bool:
     same = all(np.array_equal(getattr(a, name), getattr(b, name)) for name in FIELDS)
+    same = same and all(map(np.array_equal, a.levels.to_state().values(), b.levels.to_state().values()))
     return same and a.schema == b.schema and a.presence == b.presence and a.weighting == b.weighting
 
 

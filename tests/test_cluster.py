@@ -46,7 +46,7 @@ def options_for(**changed: object) -> Options:
         "weight_kind": "frequency",
         "missing": "integrate",
         "lifts": None,
-        "levels": 100,
+        "levels": 10_000,
         "precision": "auto",
     }
     return Options.of("table", **{**plain, **changed})
@@ -58,7 +58,7 @@ def cut(frame: pd.DataFrame, edges: list[int]) -> list[pd.DataFrame]:
 
 
 @pytest.mark.parametrize("edges", [[], [1], [0, 0, 299], [300, 300], [7, 100, 150, 290]])
-@pytest.mark.parametrize("name", ["mixed_with_gaps", "awkward"])
+@pytest.mark.parametrize("name", ["mixed_with_gaps", "awkward", "many_levels"])
 def test_however_the_rows_are_cut(name: str, edges: list[int]) -> None:
     frame = TABLES[name](np.random.default_rng(0), 300)
     same_moments(cm.measure(frame), measure_partitions(Here(cut(frame, edges)), options_for(), None))

@@ -87,7 +87,7 @@ def on_spark(session: Any, frame: pd.DataFrame, parts: int) -> Any:
     return session.createDataFrame(session.sparkContext.parallelize(rows, parts), declared)
 
 
-@pytest.mark.parametrize("name", ["mixed", "with_gaps", "far_from_zero"])
+@pytest.mark.parametrize("name", ["mixed", "with_gaps", "far_from_zero", "many_levels"])
 def test_any_table_in_partitions_has_the_moments_of_the_whole(spark: Any, name: str) -> None:
     frame = TABLES[name](RNG(1), 500)
     same_moments(cm.measure(frame), cm.measure(on_spark(spark, frame, 4)))

@@ -366,3 +366,41 @@ def test_weights(weight_kind):
         for lifts in (None, {"plane": "wide"})
     )
     pd.testing.assert_frame_equal(other.loc[one.index], one, rtol=1e-8)
+
+
+def test_reports_and_calibration(tmp_path):
+    from cumulant.explain.describe import describe
+    from cumulant.explain.validate import calibration
+
+    frame = table(400)
+    model = cm.fit(frame, target="y", lifts=WIDE, prior=None)
+    found = describe(model, data=frame)
+    levels = next(column["levels"] for column in found["columns"] if column["name"] == "city")
+    expected = frame["city"].value_counts(normalize=True).sort_index()
+    assert [name for name, _ in levels] == list(expected.index)
+    np.testing.assert_allclose([share for _, share in levels], expected)
+    assert not {"plane", "city"} & set(found["couplings"]["columns"])
+    assert any("'plane' has 25 levels" in note for note in found["notes"])
+    regression = next(r for r in found["regressions"] if r["target"] == "y")
+    assert sum(term["term"].startswith(("plane=", "city=")) for term in regression["terms"]) == 29
+    rows = next(h["rows"] for h in found["held_out"] if h["target"] == "y")
+    assert rows["held_out"]
+    dense = calibration(cm.fit(frame, target="y", prior=None), "y", frame, fitted=True)
+    assert calibration(model, "y", frame, fitted=True).rmse == pytest.approx(dense.rmse, rel=1e-9)
+    assert rows["rmse"] == pytest.approx(dense.rmse, rel=1e-9)
+    model.report(tmp_path / "r.html", data=frame)
+    assert "integrated out" in (tmp_path / "r.html").read_text("utf-8")
+
+
+def test_another_theory_has_no_place_for_many_levels():
+    with pytest.raises(OptionError, match="'plane' is a category of many levels, which only"):
+        cm.fit(table(100), cm.Taylor(2), target="y", lifts={"plane": "wide"})
+
+
+def test_printed_tables_are_cut_and_say_so():
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"c": np.arange(600).astype(str), "x": rng.normal(size=600)}).loc[np.repeat(np.arange(600), 3)]
+    summary = cm.fit(frame.assign(y=rng.normal(size=1800)), prior=None).summary("y")
+    assert len(summary.table) == 601
+    assert "… and 401 more terms, in .table" in str(summary)
+    assert "401 more terms" in summary._repr_html_()

@@ -161,6 +161,18 @@ def test_folds_part_and_merge():
     np.testing.assert_array_equal(found[0], counts)
 
 
+@pytest.mark.parametrize("gaps", [0.0, 0.2])
+def test_means_by_level_are_those_of_pandas(gaps):
+    frame = table(400, gaps=gaps)
+    m = cm.measure(frame, lifts=WIDE)
+    found = m.by_level("plane")
+    grouped = frame.groupby("plane")
+    np.testing.assert_array_equal(found["count"], grouped.size())
+    np.testing.assert_allclose(found[["x", "y"]], grouped[["x", "y"]].mean(), rtol=1e-12)
+    with pytest.raises(cm.CumulantError, match="'kind' is not kept by level"):
+        m.by_level("kind")
+
+
 def test_saved_and_loaded(tmp_path):
     frame = table(200, gaps=0.1)
     m = cm.measure(frame, lifts=WIDE)

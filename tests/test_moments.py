@@ -31,6 +31,12 @@ def assert_same(a: cm.Moments, b: cm.Moments, tolerance: float = 1e-12) -> None:
     assert np.abs(relative).max(initial=0.0) <= tolerance
     np.testing.assert_array_equal(np.isnan(a.covariance), np.isnan(b.covariance))
     np.testing.assert_allclose(a.total.pairs, b.total.pairs, rtol=1e-12)
+    for i in b.schema.wide:
+        frames = [m.by_level(b.schema.columns[i]) for m in (a, b)]
+        pd.testing.assert_frame_equal(*frames, rtol=1e-9, atol=1e-9)
+    for one, other in zip(a.levels.crossings, b.levels.crossings, strict=True):
+        np.testing.assert_array_equal(one.cells, other.cells)
+        np.testing.assert_allclose(one.weights, other.weights)
 
 
 def cut(table: pd.DataFrame, sizes: list[int]) -> list[pd.DataFrame]:

@@ -48,8 +48,8 @@ def fit(
         list[str] | None,
         typer.Option(
             metavar="COLUMN=KIND",
-            help="Read a column as numeric, boolean, categorical, temporal, or as cyclic:day, cyclic:week, "
-            "cyclic:year (several with commas). Repeatable.",
+            help="Read a column as numeric, boolean, categorical, wide (a category kept by level), temporal, or as "
+            "cyclic:day, cyclic:week, cyclic:year (several with commas). Repeatable.",
             show_default=False,
             rich_help_panel=o.READING,
         ),
@@ -57,7 +57,7 @@ def fit(
     levels: Annotated[
         int,
         typer.Option(min=1, help="Most levels that a category keeps; the rest is (other).", rich_help_panel=o.READING),
-    ] = 100,
+    ] = 10_000,
     missing: o.MissingCells = o.Missing.integrate,
     delimiter: o.Delimiter = None,
     encoding: o.Encoding = None,

@@ -103,6 +103,7 @@ def plan(
     gaps = sum(any(_has_gap(batch.column(i)) for batch in pilot) for i in range(len(kept)))
     p, q = len(schema.independent), 1 + gaps + len(schema.fields)
     folds = affordable_folds(q - 1) if folds is None else folds
+    by_level = sum(len(lift.all_levels) for lift in schema.wide_lifts())
     exact = precision == "compensated" or (precision == "auto" and _ill_conditioned(schema, pilot))
     return Plan(
         table=table.name,
@@ -116,7 +117,7 @@ def plan(
         arithmetic="compensated" if exact else "double",
         flops=None if rows is None else float(rows) * q * (q + 1) + p**3 / 3,
         bytes_read=table.size,
-        bytes_memory=8 * (folds * q * (q + 1) // 2 + 2 * q * q) * (2 if exact else 1),
+        bytes_memory=8 * (folds * q * (q + 1) // 2 + 2 * q * q) * (2 if exact else 1) + 8 * folds * q * by_level,
         solver="exact: mean and propagator are read off the moments, nothing is minimised",
         prior=_prior(prior, rows, p, gaps),
     )

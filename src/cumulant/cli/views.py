@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cumulant.explain.summary import Summary
+    from cumulant.lift import Lift
     from cumulant.measure import Moments
     from cumulant.model import Model
 
@@ -85,6 +86,7 @@ def _sums(m: Moments) -> dict[str, Any]:
 
 def describe_columns(thing: Model | Moments) -> list[dict[str, Any]]:
     """Per column: kind, share missing; mean and sd of a number, levels and the most frequent one of a category."""
+    from cumulant.explain.levelled import shares
     from cumulant.lift import Categorical
     from cumulant.measure import Moments
 
@@ -93,9 +95,9 @@ def describe_columns(thing: Model | Moments) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for lift in thing.schema.lifts:
         at = thing.schema.independent_of(lift.name)
-        entry: dict[str, Any] = {"name": lift.name, "kind": lift.kind, "missing": _missing(m, at)}
+        entry: dict[str, Any] = {"name": lift.name, "kind": lift.kind, "missing": _missing(m, lift)}
         if isinstance(lift, Categorical):
-            share = np.concatenate([[1 - mean[at].sum()], mean[at]])
+            share = shares(thing, lift.name) if lift.wide else np.concatenate([[1 - mean[at].sum()], mean[at]])
             top = int(np.argmax(share)) if len(lift.all_levels) else None
             most = None if top is None else {"level": lift.all_levels[top], "share": float(share[top])}
             entry |= {"levels": list(lift.all_levels), "most_frequent": most}
@@ -105,9 +107,14 @@ def describe_columns(thing: Model | Moments) -> list[dict[str, Any]]:
     return out
 
 
-def _missing(m: Moments | None, at: Any) -> float | None:
+def _missing(m: Moments | None, lift: Lift) -> float | None:
     """Share of the rows in which a column's cell is missing; None where no moments tell."""
-    if m is None or not len(at):
+    if m is None:
+        return None
+    if m.schema.position(lift.name) in m.schema.wide:
+        return float(1 - m.by_level(lift.name)["count"].sum() / m.weight.sum()) if m.count else None
+    at = m.schema.independent_of(lift.name)
+    if not len(at):
         return None
     return float(1 - m.total.pairs[at[0], at[0]] / m.count) if m.count else None
 
@@ -155,12 +162,14 @@ def summary_table(summary: Summary, most: int | None = None) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from cumulant.explain.summary import SHOWN
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     # Where a window is narrow, names are folded and figures are not.
     table.add_column("term", overflow="fold")
     share = f"{100 * summary.level:g} %"
     names = {name: name for name in summary.table.columns} | {"low": f"low {share}", "high": f"high {share}"}
-    rows = summary.table if most is None else _surest(summary, most)
+    rows = summary.table.head(SHOWN) if most is None else _surest(summary, most)
     shown = list(names) if most is None else ["coefficient", "se", "low", "high"]
     for name in shown:
         table.add_column(names[name], justify="right", no_wrap=True)
@@ -168,6 +177,8 @@ def summary_table(summary: Summary, most: int | None = None) -> Table:
     for term, row, sure in zip(rows.index, rows[shown].to_numpy(), told, strict=True):
         cells = [f"{row[0]:.5g}", *("–" if math.isnan(v) else f"{v:.3g}" for v in row[1:])]
         table.add_row(Text(str(term)), *cells, style="" if sure else "dim")
+    if most is None and len(summary.table) > SHOWN:
+        table.add_row(Text(f"… {len(summary.table) - SHOWN:,} more, all with --json"), style="dim")
     return table
 
 

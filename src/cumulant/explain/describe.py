@@ -10,6 +10,7 @@ import numpy as np
 
 from cumulant.errors import CumulantError
 from cumulant.explain.heldout import held_out, judges
+from cumulant.explain.levelled import shares
 from cumulant.explain.links import Links, link, measured_covariance, most_connected
 from cumulant.explain.portable import shape
 from cumulant.explain.rows import Rows, look
@@ -26,6 +27,7 @@ __all__ = ["describe", "jsonable"]
 
 WIDEST = 300
 MOST_TERMS = 6_000
+MOST_LEVELS = 30
 MOST_FLOPS = 2e10
 
 
@@ -76,7 +78,7 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
             "target": model.target,
             "columns": [_column(model, lift) for lift in model.schema.lifts],
             "prior": _prior(model),
-            "notes": list(model.notes),
+            "notes": [*model.notes, *_left_out(model)],
             "effort": None if model.effort is None else dict(model.effort),
             "couplings": _couplings(model, link(model, columns)),
             "regressions": [found for target in targets if (found := _regression(model, target)) is not None],
@@ -122,13 +124,23 @@ def _column(model: Model, lift: Lift) -> dict[str, Any]:
         "sd": None,
         "levels": None,
     }
-    if isinstance(lift, (Categorical, Boolean)):
+    if isinstance(lift, Categorical) and lift.wide:
+        out["levels"] = [[n, float(s)] for n, s in zip(lift.all_levels, shares(model, lift.name), strict=True)]
+    elif isinstance(lift, (Categorical, Boolean)):
         names = lift.all_levels if isinstance(lift, Categorical) else ("false", "true")
-        shares = marginal_probabilities(model.mean[at])
-        out["levels"] = [[name, float(share)] for name, share in zip(names, shares, strict=True)]
+        marginal = marginal_probabilities(model.mean[at])
+        out["levels"] = [[name, float(share)] for name, share in zip(names, marginal, strict=True)]
     elif len(at):
         out |= {"mean": model.mean[at[0]], "sd": np.sqrt(model.covariance[at[0], at[0]])}
     return out
+
+
+def _left_out(model: Model) -> list[str]:
+    return [
+        f"'{lift.name}' has {len(lift.all_levels):,} levels: couplings and pictures are of the other columns, with it "
+        "integrated out"
+        for lift in model.schema.wide_lifts()
+    ]
 
 
 def _missing_share(model: Model, name: str) -> float | None:
@@ -185,10 +197,14 @@ def _regression(model: Model, target: str) -> dict[str, Any] | None:
     if isinstance(model.schema.lifts[model.schema.position(target)], Categorical):
         return None
     try:
-        return model.summary(target).to_dict()
+        summary = model.summary(target).to_dict()
     except CumulantError:
         # A model conditioned under a prior has no table of coefficients; its predictions stand all the same.
         return None
+    # Numbers come first, then the levels of wide categories: of those, the ones that stand out.
+    count = 1 + len(model.fields) - len(model.schema.independent_of(target))
+    levels = sorted(summary["terms"][count:], key=lambda term: -abs(term["t"] or 0.0))[:MOST_LEVELS]
+    return summary | {"terms": summary["terms"][:count] + levels}
 
 
 def _ledger(model: Model) -> dict[str, Any] | None:

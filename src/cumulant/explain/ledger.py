@@ -29,6 +29,7 @@ from cumulant.explain.objective import (
     passes_of_conjugate_gradients,
     passes_of_gradient_descent,
 )
+from cumulant.lift import NARROW
 from cumulant.measure import lifted, measure
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.linear import conditional
@@ -210,7 +211,8 @@ def _design(table: Any, target: str, delimiter: str | None) -> _Design:
     with warnings.catch_warnings():
         # What concerns the fit is said by the fit itself, below.
         warnings.simplefilter("ignore", CumulantWarning)
-        first_look = measure(rows, folds=1, precision="double")
+        # Descent takes fields that are written out, so no category is kept by level.
+        first_look = measure(rows, folds=1, precision="double", levels=NARROW)
     schema, n = first_look.schema, int(first_look.rows.sum())
     at = _target_field(first_look.columns, schema, target)
     _refuse_if_too_large(n, len(first_look.columns))

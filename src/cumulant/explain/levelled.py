@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.errors import OptionError
+from cumulant.measure import Moments
 from cumulant.solve.categories import Categories, Given
 from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.predictive import Fields, leverage
@@ -21,13 +22,12 @@ from cumulant.solve.regression import Regression, centred_fields, regress
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cumulant.measure import Moments
     from cumulant.model import Model
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Levelled", "law_of", "levelled", "square_error"]
+__all__ = ["Levelled", "law_of", "levelled", "shares", "square_error"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,22 @@ def law_of(m: Moments, like: LevelledLaw, mass: float) -> LevelledLaw:
     """The law of some of the rows, under the prior of another."""
     fields = centred_fields(m, mass)
     return LevelledLaw.of(fields, replace(Categories.of(m, fields.count), masses=like.categories.masses))
+
+
+def shares(thing: Model | Moments, name: str) -> Array:
+    """How frequent each level of a wide category is (L,); of a model, as its law has it."""
+    if isinstance(thing, Moments):
+        counts = thing.by_level(name)["count"].to_numpy()
+    else:
+        counts = law_with_levels(thing).categories.counts_of(name)
+    return np.asarray(counts / counts.sum() if counts.sum() > 0 else counts)
+
+
+def law_with_levels(model: Model) -> LevelledLaw:
+    """The law of a model that has a wide category."""
+    if not isinstance(model.law, LevelledLaw):
+        raise TypeError(f"a {type(model.law).__name__} has no wide category")
+    return model.law
 
 
 def levelled(model: Model, law: LevelledLaw, y: int, x: Index) -> Levelled:

@@ -61,7 +61,7 @@ def link(model: Model, columns: Sequence[str] | None = None) -> Links:
     >>> bool(abs(links.total[0, 1] - 0.981) < 1e-3)
     True
     """
-    names = list(model.columns if columns is None else columns)
+    names = _with_fields(model) if columns is None else list(columns)
     blocks = [model.schema.independent_of(name) for name in names]
     total = _strengths(_unit(measured_covariance(model)), blocks)
     # The covariance of some fields at fixed values of all others is the inverse of their block of K, and information
@@ -82,20 +82,26 @@ def most_connected(model: Model, fields: int) -> list[str]:
 
     The target first, then those most correlated with it; without a target those most correlated with all others.
     """
-    sizes = {name: len(model.schema.independent_of(name)) for name in model.columns}
+    columns = _with_fields(model)
+    sizes = {name: len(model.schema.independent_of(name)) for name in columns}
     if sum(sizes.values()) <= fields:
-        return list(model.columns)
+        return columns
     square = _unit(model.covariance) ** 2
-    if model.target is not None:
+    if model.target in columns:
         square = square[:, model.schema.independent_of(model.target)]
-    score = {name: square[model.schema.independent_of(name)].sum() for name in model.columns}
+    score = {name: square[model.schema.independent_of(name)].sum() for name in columns}
     chosen: set[str] = set()
     room = fields
-    for name in sorted(model.columns, key=lambda name: (name != model.target, -score[name])):
+    for name in sorted(columns, key=lambda name: (name != model.target, -score[name])):
         if sizes[name] <= room:
             chosen.add(name)
             room -= sizes[name]
-    return [name for name in model.columns if name in chosen]
+    return [name for name in columns if name in chosen]
+
+
+def _with_fields(model: Model) -> list[str]:
+    """All columns but wide categories, which have no place in a covariance."""
+    return [name for i, name in enumerate(model.columns) if i not in model.schema.wide]
 
 
 def measured_covariance(model: Model) -> Array:

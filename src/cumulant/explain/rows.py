@@ -31,7 +31,7 @@ class Rows:
     Parameters
     ----------
     x
-        Fields (n, p), NaN where a cell is missing.
+        Fields, then levels of wide categories (n, p + c), NaN where a cell is missing.
     numbers
         Row numbers (n,).
     total
@@ -61,18 +61,19 @@ def look(model: Model, data: Any) -> Rows:
     if not set(table.schema.names) & set(model.columns):
         theirs, ours = ", ".join(table.schema.names[:8]), ", ".join(model.columns[:8])
         raise ColumnError(f"none of the columns {theirs} is in the model; it has {ours}")
-    p = len(model.fields)
-    most = max(1, min(MOST_ROWS, MOST_CELLS // max(p, 1)))
+    p, width = len(model.fields), len(model.fields) + len(model.schema.wide)
+    most = max(1, min(MOST_ROWS, MOST_CELLS // max(width, 1)))
     kept: list[Array] = []
     stride, total, held = 1, 0, 0
     low, high = np.full(p, np.inf), np.full(p, -np.inf)
     sums, present = np.zeros(p), np.zeros(p)
     for block in lifted(table, model.schema):
-        here = ~np.isnan(block)
+        fields = block[:, :p]
+        here = ~np.isnan(fields)
         present += here.sum(axis=0)
-        sums += np.where(here, block - model.mean, 0.0).sum(axis=0)
-        low = np.minimum(low, np.where(here, block, np.inf).min(axis=0, initial=np.inf))
-        high = np.maximum(high, np.where(here, block, -np.inf).max(axis=0, initial=-np.inf))
+        sums += np.where(here, fields - model.mean, 0.0).sum(axis=0)
+        low = np.minimum(low, np.where(here, fields, np.inf).min(axis=0, initial=np.inf))
+        high = np.maximum(high, np.where(here, fields, -np.inf).max(axis=0, initial=-np.inf))
         kept.append(block[-total % stride :: stride])
         total += len(block)
         held += len(kept[-1])
@@ -84,7 +85,7 @@ def look(model: Model, data: Any) -> Rows:
     if table.row_numbers is not None:
         numbers = np.asarray(table.row_numbers, dtype=np.int64)[numbers]
     seen = np.where(np.isfinite([low, high]), [low, high], np.nan)
-    x = np.concatenate([np.zeros((0, p)), *kept])
+    x = np.concatenate([np.zeros((0, width)), *kept])
     return Rows(x, numbers, total, seen, _are_those_fitted(model, total, present, sums))
 
 

@@ -60,7 +60,7 @@ def measure(
     missing: str = "integrate",
     columns: Sequence[str] | None = None,
     lifts: Mapping[str, LiftSpec] | None = None,
-    levels: int = 100,
+    levels: int = 10_000,
     precision: str = "auto",
     rows: int | str | Sequence[int] | NDArray[np.int64] | None = None,
     like: Moments | None = None,
@@ -81,7 +81,7 @@ def measure(
     missing: str = "integrate",
     columns: Sequence[str] | None = None,
     lifts: Mapping[str, LiftSpec] | None = None,
-    levels: int = 100,
+    levels: int = 10_000,
     rows: int | str | Sequence[int] | NDArray[np.int64] | None = None,
     delimiter: str | None = None,
     progress: bool | None = None,
@@ -99,7 +99,7 @@ def measure(
     missing: str = "integrate",
     columns: Sequence[str] | None = None,
     lifts: Mapping[str, LiftSpec] | None = None,
-    levels: int = 100,
+    levels: int = 10_000,
     precision: str = "auto",
     rows: int | str | Sequence[int] | NDArray[np.int64] | None = None,
     like: Moments | None = None,
@@ -138,7 +138,8 @@ def measure(
     lifts
         How to read some columns as numbers, e.g. ``{"zip": "categorical", "time": ["cyclic:day", "cyclic:year"]}``.
     levels
-        Most levels that a category keeps; the rest is gathered as ``(other)``, with a warning.
+        Most levels that a category keeps; the rest is gathered as ``(other)``, with a warning. One of more than 100
+        levels is *wide*: its sums are kept by level, in `Moments.levels`, and it has no field in the covariance.
     precision
         ``"double"``, ``"compensated"`` (error-free sums in double-double, some ten times the work) or ``"auto"``:
         compensated when the first rows show that the covariance would lose more than half its digits.

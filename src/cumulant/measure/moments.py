@@ -267,6 +267,31 @@ class Moments:
         values = self.total.pairs if what == "pairs" else getattr(self, what)
         return pd.DataFrame(values, index=list(self.columns), columns=list(self.columns))
 
+    def by_level(self, column: str) -> pd.DataFrame:
+        """Rows and means of the fields at each level of a wide category: ``count``, then a column a field.
+
+        Raises
+        ------
+        OptionError
+            The column is no category of many levels.
+        """
+        import pandas as pd
+
+        at = self.schema.position(column)
+        if at not in self.schema.wide:
+            raise OptionError(f"column '{column}' is not kept by level: its levels, if it has any, are fields")
+        lift = self.schema.wide_lifts()[self.schema.wide.index(at)]
+        total = self.levels.sums[self.schema.wide.index(at)].sum(axis=0)
+        keep = self.schema.independent
+        source = {c: 1 + i for i, c in enumerate(self.presence)}
+        mask = [source.get(int(c), 0) for c in self.schema.column_of_field[keep]]
+        with np.errstate(invalid="ignore"):
+            means = total[:, 1 + len(self.presence) + keep] / total[:, mask] + self.shift[keep]
+        index = pd.Index(lift.all_levels, name=column, dtype=object)
+        frame = pd.DataFrame(means, index=index, columns=list(self.columns))
+        frame.insert(0, "count", total[:, 0])
+        return frame
+
     def update(self, chunk: Any, **options: Any) -> Moments:
         """These moments and the rows of one more chunk, numbered on from the last row.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cumulant.errors import OptionError
+from cumulant.lift import NARROW
 from cumulant.solve.categories import Categories
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
@@ -62,5 +63,17 @@ def theory_of(theory: Any) -> Any:
 
 
 def solve_law(m: Moments, theory: Any, prior: str | float | None, target: Index | None) -> Solved:
-    """Solve moments for the law of a theory."""
+    """Solve moments for the law of a theory.
+
+    Raises
+    ------
+    OptionError
+        A category is wide, which the theory has no place for.
+    """
+    if m.schema.wide and not isinstance(theory, Gaussian):
+        name = m.schema.columns[m.schema.wide[0]]
+        raise OptionError(
+            f"column '{name}' is a category of many levels, which only cm.Gaussian() has a place for; leave it out, or "
+            f"measure with levels={NARROW} to gather all but its most frequent levels"
+        )
     return SOLVERS[type(theory)](m, theory, prior, target)

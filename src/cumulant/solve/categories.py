@@ -108,6 +108,10 @@ class Categories:
         names = tuple(lift.name for lift in lifts)
         return Categories(names, tuple(counts), tuple(sums), tables, (0.0,) * len(names), complete)
 
+    def counts_of(self, name: str) -> Array:
+        """Rows of each level of one category (L,)."""
+        return self.counts[self.names.index(name)]
+
     def table(self, a: int, b: int) -> Table:
         """How often the levels of category a meet those of category b."""
         return self.tables[a, b] if a < b else self.tables[b, a].transposed

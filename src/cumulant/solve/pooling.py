@@ -59,7 +59,8 @@ def pooled(
             mass, why = float(GRID[np.flatnonzero(curve >= curve.max() - 0.01)[-1]] * average), "by the evidence ln Z"
         masses.append(mass)
         if why != "none":
-            drawn = f"drawn together as by {mass:.3g} rows each" if mass > 0 else "not drawn together"
+            rows = f"{mass:,.0f}" if mass >= 100 else f"{mass:.3g}"
+            drawn = f"drawn together as by {rows} rows each" if mass > 0 else "not drawn together"
             reasons.append(f"the {met.size:,} levels of '{name}' are {drawn}: {why}")
     return replace(k, masses=tuple(masses)), tuple(reasons)
 
