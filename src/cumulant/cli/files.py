@@ -39,8 +39,14 @@ def load_one(path: Path) -> Model | Moments:
     """The model or the moments in a file; those of many groups are refused."""
     from cumulant.measure import Moments
     from cumulant.model import Model, load
+    from cumulant.symmetry import Reduced
 
     found = load(path)
+    if isinstance(found, Reduced):
+        raise IncompatibleError(
+            f"{path} holds moments under a group, this command takes a model or plain moments; solve them in Python: "
+            f"cumulant.solve(cumulant.load({str(path)!r}))"
+        )
     if not isinstance(found, (Model, Moments)):
         raise IncompatibleError(
             f"{path} holds {len(found):,} groups, this command takes one; save one in Python: "

@@ -278,7 +278,7 @@ def summarise(
         table=table if intercept else table.drop(index=CONSTANT),
         level=level,
         errors=errors,
-        n=int(r.count) if float(r.count).is_integer() else r.count,
+        n=int(fields.count) if float(fields.count).is_integer() else fields.count,
         residual_sd=float(np.sqrt(r.variance)),
         notes=tuple(notes),
         prior=model.prior,
@@ -335,14 +335,14 @@ def _likelihood_of_weights(m: Moments | None) -> float:
 
 def _quality(r: Regression, fields: Fields, of_weights: float, *, intercept: bool) -> dict[str, float]:
     """The figures of the whole fit."""
-    n, df = r.count, r.degrees_of_freedom
+    n, df = fields.count, r.degrees_of_freedom
     model_df = r.parameters - intercept - fields.fixed
     df_model = int(model_df) if fields.measured is None else model_df
     nan = float("nan")
     r2 = 1 - r.residual / r.total if r.total > 0 else nan
-    around = n - intercept - fields.fixed
+    around = r.count - intercept - fields.fixed
     with np.errstate(divide="ignore"):
-        likelihood = float(-0.5 * n * (np.log(2 * np.pi * np.float64(r.residual) / n) + 1)) + of_weights
+        likelihood = float(-0.5 * n * (np.log(2 * np.pi * np.float64(r.residual) / r.count) + 1)) + of_weights
         explained = np.float64(r.total - r.residual)
         tested = fields.measured is None and df > 0 and df_model > 0 and r.total > 0
         f = float(explained / df_model / np.float64(r.variance)) if tested else nan
@@ -381,6 +381,11 @@ def _notes(model: Model, target: str) -> list[str]:
         notes.append(
             f"prior mass {g.mass:.3g} ({model.prior.reason}): coefficients are posterior means, drawn to zero, and se "
             "posterior standard deviations; degrees of freedom count effective parameters"
+        )
+    if g.equivalent:
+        notes.append(
+            f"errors count the {g.count:,.0f} rows as {g.known:,.0f}, which would tell the covariance as well without "
+            "the symmetry"
         )
     if m is not None and not m.total.complete:
         notes.append(

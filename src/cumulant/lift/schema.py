@@ -106,9 +106,13 @@ class Schema:
     def position(self, column: str) -> int:
         """Index of a column; an unknown name is a ColumnError that offers close ones."""
         try:
-            return self.columns.index(column)
-        except ValueError:
+            return self._places[column]
+        except KeyError:
             raise unknown_column(column, self.columns) from None
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.columns)}
 
     def select(self, columns: Sequence[str]) -> Schema:
         """The schema of some of the columns, in the order given."""

@@ -69,7 +69,25 @@ def measure(
     checkpoint: str | Path | None = None,
     pushdown: bool | str = "auto",
     group_by: None = None,
+    symmetry: None = None,
 ) -> Moments: ...
+
+
+@overload
+def measure(
+    data: Any,
+    *,
+    symmetry: Any,
+    folds: int | None = None,
+    missing: str = "integrate",
+    columns: Sequence[str] | None = None,
+    lifts: Mapping[str, LiftSpec] | None = None,
+    levels: int = 100,
+    rows: int | str | Sequence[int] | NDArray[np.int64] | None = None,
+    like: Any = None,
+    delimiter: str | None = None,
+    progress: bool | None = None,
+) -> Any: ...
 
 
 @overload
@@ -102,13 +120,14 @@ def measure(
     levels: int = 10_000,
     precision: str = "auto",
     rows: int | str | Sequence[int] | NDArray[np.int64] | None = None,
-    like: Moments | None = None,
+    like: Any = None,
     delimiter: str | None = None,
     progress: bool | None = None,
     checkpoint: str | Path | None = None,
     pushdown: bool | str = "auto",
     group_by: str | None = None,
-) -> Moments | Groups:
+    symmetry: Any = None,
+) -> Any:
     """Measure the moments of a table in one pass over its rows.
 
     Parameters
@@ -163,11 +182,15 @@ def measure(
     group_by
         A column whose values part the rows into groups: moments of each, in the same pass. For rows without gaps and
         without weights, in double precision.
+    symmetry
+        A group that acts on the columns (`cumulant.symmetry`): only what it leaves free is summed, which on a ring or
+        a grid costs n p log p. For rows without gaps and without weights.
 
     Returns
     -------
-    Moments, or Groups
-        With ``group_by``, a mapping from each of its values to the moments of its rows.
+    Moments, Groups or Reduced
+        With ``group_by``, a mapping from each of its values to the moments of its rows. With ``symmetry``, the mean and
+        the blocks of an invariant covariance.
 
     Raises
     ------
@@ -194,12 +217,7 @@ def measure(
     engine = ENGINES.get(type(data).__module__.partition(".")[0])
     _check_in_place(pushdown, engine, checkpoint, group_by)
     if engine is not None:
-        if checkpoint is not None:
-            raise OptionError("checkpoint= is for one machine; on a cluster, the engine repeats what was lost")
-        if group_by is not None:
-            raise OptionError("group_by= is for one machine; select the rows of a group and measure those")
-        if required.order > 2:
-            raise OptionError(f"order={required.order} is for one machine; on a cluster, moments have order 2")
+        _refuse_on_cluster(checkpoint, group_by, symmetry, required)
         from cumulant.measure.cluster import Options
 
         options = Options.of(
@@ -216,6 +234,27 @@ def measure(
             delimiter=delimiter,
         )
         return getattr(import_module(engine[0]), engine[1])(data, options, like)
+    if symmetry is not None:
+        return _under(
+            symmetry,
+            data,
+            unfit={
+                "group_by": group_by is not None,
+                "weights": weights is not None,
+                "checkpoint": checkpoint is not None,
+                "precision": precision == "compensated",
+                "order": required.order > 2,
+            },
+            folds=folds,
+            missing=missing,
+            columns=columns,
+            lifts=lifts,
+            levels=levels,
+            rows=rows,
+            like=like,
+            delimiter=delimiter,
+            progress=progress,
+        )
     if group_by is not None:
         from cumulant.measure.groups import measure_groups
 
@@ -293,6 +332,29 @@ def _resumed(table: Table, rows: int, stream: Iterator[pa.RecordBatch]) -> tuple
         return 0, stream
     passed, rest = table.resume(rows)
     return passed, _blocks(rest)
+
+
+def _refuse_on_cluster(checkpoint: Any, group_by: str | None, symmetry: Any, required: Requirement) -> None:
+    if checkpoint is not None:
+        raise OptionError("checkpoint= is for one machine; on a cluster, the engine repeats what was lost")
+    if group_by is not None:
+        raise OptionError("group_by= is for one machine; select the rows of a group and measure those")
+    if symmetry is not None:
+        raise OptionError(
+            "symmetry= is for one machine; measure without it on a cluster, and pass it to cumulant.solve"
+        )
+    if required.order > 2:
+        raise OptionError(f"order={required.order} is for one machine; on a cluster, moments have order 2")
+
+
+def _under(symmetry: Any, data: Any, **options: Any) -> Any:
+    """Moments under a group, which knows what it needs of a table."""
+    if not hasattr(symmetry, "measure"):
+        raise OptionError(
+            f"symmetry={symmetry!r}: a table is measured under one group, as cumulant.symmetry.cyclic(24); "
+            "give 'detect' or several groups to cumulant.solve or cumulant.fit"
+        )
+    return symmetry.measure(data, **options)
 
 
 def _with_room(start: Moments, required: Requirement) -> Moments:

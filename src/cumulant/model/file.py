@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cumulant import storage
 from cumulant.errors import FileFormatError
 from cumulant.lift import Schema
 from cumulant.measure import Moments
+from cumulant.model.imposed import Imposed
 from cumulant.model.laws import LAWS, name_of
 from cumulant.model.model import Model
 from cumulant.solve.prior import Prior
+from cumulant.symmetry import Reduced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +40,19 @@ def save(model: Model, path: str | Path, *, moments: bool) -> None:
         "target": model.target,
         "effort": None if model.effort is None else dict(model.effort),
     }
-    if moments and model.moments is not None:
-        kept, meta["moments"] = model.moments.to_state()
+    kept_moments: Moments | Reduced | None = model.moments
+    if model.symmetries is not None:
+        told, meta["symmetry"] = model.symmetries.to_state()
+        arrays.update({f"symmetry.{name}": value for name, value in told.items()})
+        kept_moments = model.symmetries.moments
+    if moments and kept_moments is not None:
+        kept, meta["moments"] = kept_moments.to_state()
+        meta["reduced"] = isinstance(kept_moments, Reduced)
         arrays.update({f"moments.{name}": value for name, value in kept.items()})
     storage.save(path, "model", arrays, meta)
 
 
-def load(path: str | Path) -> Model | Moments | Models | Groups:
+def load(path: str | Path) -> Model | Moments | Models | Groups | Reduced:
     """Read a model or moments, or those of groups, that were saved; nothing in the file is executed.
 
     Raises
@@ -61,6 +70,8 @@ def load(path: str | Path) -> Model | Moments | Models | Groups:
             return _model(arrays, meta)
         if kind == "groups":
             return _groups(arrays, meta)
+        if kind == "reduced":
+            return Reduced.from_state(arrays, meta)
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} is incomplete ({error}); fit the model again or restore a copy") from error
     if kind == "checkpoint":
@@ -77,18 +88,24 @@ def _groups(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Groups | M
 
 
 def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
-    moments, theory = None, meta["theory"]
+    moments: Moments | Reduced | None = None
+    symmetries: Imposed | None = None
+    theory = meta["theory"]
     if theory not in LAWS:
         raise FileFormatError(f"the model is of theory '{theory}', which this version does not know; upgrade cumulant")
     if "moments" in meta:
         kept = {k.removeprefix("moments."): v for k, v in arrays.items() if k.startswith("moments.")}
-        moments = Moments.from_state(kept, meta["moments"])
+        moments = (Reduced if meta.get("reduced") else Moments).from_state(kept, meta["moments"])
+    if "symmetry" in meta:
+        told = {k.removeprefix("symmetry."): v for k, v in arrays.items() if k.startswith("symmetry.")}
+        symmetries = replace(Imposed.from_state(told, meta["symmetry"]), moments=moments)
     return Model(
         schema=Schema.from_list(meta["schema"]),
         law=LAWS[theory].from_state(arrays, meta[theory]),
         prior=Prior(**meta["prior"], grid=arrays["prior_grid"], curve=arrays["prior_curve"]),
         notes=tuple(meta["notes"]),
         target=meta["target"],
-        moments=moments,
+        moments=moments if isinstance(moments, Moments) and symmetries is None else None,
         effort=meta["effort"],
+        symmetries=symmetries,
     )

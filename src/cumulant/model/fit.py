@@ -9,20 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from cumulant.errors import CumulantWarning, DataError
+from cumulant.errors import CumulantWarning, DataError, OptionError
 from cumulant.measure import measure
 from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
 from cumulant.solve.auto import solve_law, theory_of
+from cumulant.symmetry import Declared, Group, Reduced
+from cumulant.theory import Gaussian
 
 if TYPE_CHECKING:
     from cumulant.measure import Moments
     from cumulant.model.groups import Models
-    from cumulant.theory import Gaussian, Taylor
+    from cumulant.theory import Taylor
 
     Theory = Gaussian | Taylor
 
 __all__ = ["fit", "solve"]
+
+# Groups of more columns are measured as they are solved; smaller ones from ordinary moments, which may have gaps.
+MANY_COLUMNS = 300
 
 
 @overload
@@ -33,6 +38,7 @@ def fit(
     *,
     prior: str | float | None = "auto",
     group_by: None = None,
+    symmetry: Any = None,
     **measure_options: Any,
 ) -> Model: ...
 
@@ -56,6 +62,7 @@ def fit(
     *,
     prior: str | float | None = "auto",
     group_by: str | None = None,
+    symmetry: Any = None,
     **measure_options: Any,
 ) -> Model | Models:
     """Measure a table in one pass and solve for its free energy.
@@ -74,6 +81,9 @@ def fit(
         ``"evidence"``, ``"folds"``, or the mass.
     group_by
         A column whose values part the rows into groups: a model for each, solved when it is asked for.
+    symmetry
+        A group that acts on the columns (`cumulant.symmetry`), a list of groups to choose from by held-out likelihood,
+        or ``"detect"``: the one that the moments show.
     **measure_options
         Those of `measure`: ``missing``, ``weights``, ``lifts``, ``folds``, …
 
@@ -92,6 +102,8 @@ def fit(
     if group_by is not None:
         from cumulant.model.groups import Models
 
+        if symmetry is not None:
+            raise OptionError("symmetry= cannot be combined with group_by=; fit the rows of each group with symmetry=")
         theory_of(theory)
         groups = measure(table, group_by=group_by, **measure_options)
         if target is not None:
@@ -101,21 +113,22 @@ def fit(
     ansatz = theory_of(theory)
     if "order" not in measure_options:
         measure_options.setdefault("requirement", ansatz.requires())
-    m = measure(table, **measure_options)
+    m = measure(table, **_under(symmetry, measure_options), **measure_options)
     if not m.rows.any():
         name = str(table) if isinstance(table, (str, Path)) else f"the {type(table).__name__}"
         raise DataError(f"{name} has no rows to measure; a model needs at least one")
-    model = solve(m, ansatz, prior=prior, target=target)
+    model = solve(m, ansatz, prior=prior, target=target, symmetry=symmetry)
     effort = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     return replace(model, effort={"rows": float(m.rows.sum()), "fields": float(len(m.columns)), **effort})
 
 
 def solve(
-    m: Moments,
+    m: Moments | Reduced,
     theory: str | Theory = "auto",
     *,
     prior: str | float | None = "auto",
     target: str | Sequence[str] | None = None,
+    symmetry: Any = None,
 ) -> Model:
     """Solve moments for a free energy.
 
@@ -125,8 +138,8 @@ def solve(
         Moments, of the order that the theory requires.
     theory
         The ansatz for F.
-    prior, target
-        As in `fit`.
+    prior, target, symmetry
+        As in `fit`. Moments that were measured under a group are solved under it.
 
     Raises
     ------
@@ -136,6 +149,8 @@ def solve(
         There is no column ``target``.
     """
     ansatz = theory_of(theory)
+    if symmetry is not None or isinstance(m, Reduced):
+        return _symmetric(m, ansatz, symmetry, prior, target)
     fields = None if target is None else m.schema.independent_of(target)
     with one_blas_thread(len(m.columns)):
         solved = solve_law(m, ansatz, prior, fields)
@@ -143,3 +158,54 @@ def solve(
         warnings.warn(note, CumulantWarning, stacklevel=2)
     named = target if target is None or isinstance(target, str) else None
     return Model(m.schema, solved.law, solved.prior, m.notes + solved.notes + solved.warnings, named, m)
+
+
+def _under(symmetry: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """What `measure` is told of a symmetry."""
+    group = symmetry.group if isinstance(symmetry, Declared) else symmetry
+    plain = not {"weights", "checkpoint", "group_by"} & {k for k, v in options.items() if v is not None}
+    if isinstance(group, Group) and group.degree > MANY_COLUMNS and plain:
+        return {"symmetry": symmetry}
+    return {}
+
+
+def _symmetric(
+    m: Moments | Reduced, ansatz: Any, symmetry: Any, prior: str | float | None, target: str | Sequence[str] | None
+) -> Model:
+    """The model under a group."""
+    from cumulant.model.imposed import Imposed
+    from cumulant.solve.symmetric import solve_symmetric
+
+    if not isinstance(ansatz, Gaussian):
+        raise OptionError(f"symmetry= is solved for the Gaussian theory, not {ansatz!r}; leave one of them out")
+    if target is not None:
+        m.schema.independent_of(target)
+    state = "declared"
+    if isinstance(symmetry, str):
+        symmetry, state = _detected(m, symmetry), "detected"
+        if symmetry is None:
+            model = solve(m, ansatz, prior=prior, target=target)
+            return replace(model, notes=(*model.notes, "no symmetry was detected, so none was imposed"))
+    with one_blas_thread(len(m.columns)):
+        found = solve_symmetric(m, symmetry, prior)
+    named = target if target is None or isinstance(target, str) else None
+    imposed = Imposed.of(found, state, m)
+    return Model(
+        m.schema, found.law, found.prior, (*getattr(m, "notes", ()), *found.notes), named, None, symmetries=imposed
+    )
+
+
+def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
+    """The largest symmetry that the moments show, or None."""
+    if symmetry != "detect":
+        raise OptionError(f"symmetry={symmetry!r}: choose 'detect', a group as cumulant.symmetry.cyclic(24), or a list")
+    if isinstance(m, Reduced):
+        raise OptionError("symmetry='detect' needs all second moments, and these were measured under a group")
+    import importlib
+
+    import cumulant.symmetry as sym
+
+    found = importlib.import_module("cumulant.symmetry.detect").symmetries(m).accepted
+    if not found:
+        return None
+    return sym.up_to_scale(found[0].group) if found[0].scale == "correlation" else found[0].group

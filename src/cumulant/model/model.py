@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cumulant.explain.ledger import Ledger
     from cumulant.explain.summary import Summary
+    from cumulant.model.imposed import Imposed
     from cumulant.notebook import Universality
     from cumulant.solve.law import Law
     from cumulant.solve.predictive import Fields
@@ -60,6 +61,8 @@ class Model:
         The moments it was solved from, unless they were left out; they let it merge and forget.
     effort
         What the fit cost (``rows``, ``fields``, ``cpu_seconds``, ``wall_seconds``), where it was timed.
+    symmetries
+        The symmetry it was solved under, and what that saved; None where there was none. It then holds the moments.
     """
 
     schema: Schema
@@ -69,6 +72,7 @@ class Model:
     target: str | None = None
     moments: Moments | None = None
     effort: Mapping[str, float] | None = None
+    symmetries: Imposed | None = None
 
     # ------------------------------------------------------------------ what it is
 
@@ -212,6 +216,7 @@ class Model:
             law=law,
             target=self.target if self.target in columns else None,
             moments=None,
+            symmetries=None,
         )
 
     # ------------------------------------------------------------------ prediction
@@ -387,7 +392,7 @@ class Model:
         Parameters
         ----------
         symmetry
-            The group of the columns, from `cumulant.symmetry`; default none.
+            The group of the columns, from `cumulant.symmetry`; default the one it was solved under, or none.
 
         Examples
         --------
@@ -400,7 +405,8 @@ class Model:
         from cumulant.notebook.universality import universality
         from cumulant.symmetry import trivial
 
-        group = trivial(self.fields) if symmetry is None else symmetry.on(self.fields)
+        own = trivial(self.fields) if self.symmetries is None else self.symmetries.group
+        group = own if symmetry is None else symmetry.on(self.fields)
         law = self.law
         return universality(
             ansatz_of(law), group, self.fields, law.couplings("mean"), law.mean, law.covariance, law.count
@@ -423,23 +429,37 @@ class Model:
 
     def merge(self, other: Model) -> Model:
         """The model of the rows of both."""
-        return self._resolved(self._moments("merge") + other._moments("merge"))
+        return self._resolved(self._kept("merge") + other._kept("merge"))
 
     def forget(self, table: Any, /, **options: Any) -> Model:
         """The model without some of the rows that it was fitted to, given as a table or as moments.
 
         Options are those of `measure`; ``rows=`` gives their original row numbers, so that folds stay exact.
         """
-        m = self._moments("forget")
-        return self._resolved(m - (table if isinstance(table, Moments) else measure(table, like=m, **options)))
+        m = self._kept("forget")
+        if isinstance(table, type(m)):
+            return self._resolved(m - table)
+        under = {} if isinstance(m, Moments) else {"symmetry": m.declared}
+        return self._resolved(m - measure(table, like=m, **under, **options))
 
-    def _resolved(self, m: Moments) -> Model:
+    def _resolved(self, m: Any) -> Model:
         again = {"given": self.prior.mass, "none": None}.get(self.prior.kind, self.prior.kind)
         from cumulant.model.fit import solve
 
-        return solve(m, prior=again, target=self.target)
+        return solve(m, prior=again, target=self.target, symmetry=self.symmetries and self.symmetries.declared)
+
+    def _kept(self, what: str) -> Any:
+        """The moments it was solved from, under a symmetry too."""
+        if self.symmetries is not None and self.symmetries.moments is not None:
+            return self.symmetries.moments
+        return self._moments(what)
 
     def _moments(self, what: str) -> Moments:
+        if self.symmetries is not None and self.symmetries.moments is not None:
+            raise IncompatibleError(
+                f"a model under a symmetry cannot {what} from plain moments; solve them without symmetry= for that, "
+                "or give a list of groups: they are compared on held-out folds in model.symmetries.table"
+            )
         if self.moments is None:
             raise IncompatibleError(
                 f"this model was saved without its moments and cannot {what}; fit or save it with them"

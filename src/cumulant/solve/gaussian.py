@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GaussianLaw"]
 
-COUNTS = ("count", "degrees", "mass", "fixed", "leverage")
+COUNTS = ("count", "degrees", "mass", "fixed", "leverage", "equivalent")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,5 +140,5 @@ class GaussianLaw:
         covariance = square["covariance"]
         if covariance is None:
             raise KeyError("covariance")
-        counts = {name: float(meta[name]) for name in COUNTS}
+        counts = {name: float(meta[name]) for name in COUNTS if name in meta}
         return cls(Fields(arrays["mean"], covariance, square["low"], measured=square["measured"], **counts))

@@ -58,7 +58,7 @@ def class_probabilities(fields: Fields, x: Array, indicators: NDArray[np.int64])
         within = conditional(fields.covariance, indicators, observed)
         centres = fields.mean[observed] + corners @ within.coefficients
         # Unbiased within classes: one degree of freedom is spent on each class mean.
-        unbiased = fields.degrees / max(fields.count - fields.fixed - len(prior), 1.0)
+        unbiased = fields.degrees / max(fields.known - fields.fixed - len(prior), 1.0)
         pooled = conditional(within.covariance * unbiased, np.arange(len(observed)), np.zeros(0, dtype=np.int64))
         white = pooled.observed.whiten(x[rows][:, observed] - fields.mean[observed])
         centres_white = pooled.observed.whiten(centres - fields.mean[observed])

@@ -44,6 +44,9 @@ class Fields:
         Number of parameters spent on fields already conditioned on.
     leverage
         Squared distance of their values from the mean, over ``degrees``.
+    equivalent
+        Rows that would tell the covariance as well if nothing were known of its form; 0: the same as ``count``. A
+        symmetry makes it more.
     """
 
     mean: Array
@@ -55,6 +58,12 @@ class Fields:
     measured: Array | None = None
     fixed: float = 0.0
     leverage: float = 0.0
+    equivalent: float = 0.0
+
+    @property
+    def known(self) -> float:
+        """Rows that degrees of freedom are counted from."""
+        return self.equivalent or self.count
 
     @staticmethod
     def of(s: Solution) -> Fields:
@@ -217,7 +226,7 @@ def residual_variance(
     """Unbiased residual variance of each target, and its degrees of freedom n − q."""
     q = 1 + fields.fixed + effective_parameters(fields, given.observed, observed)
     # At least one degree: with more parameters than rows a Student t of one degree is the widest honest answer.
-    df = max(fields.count - q, 1.0)
+    df = max(fields.known - q, 1.0)
     return np.diag(errors(fields, given, observed, targets)) * max(fields.degrees, 1.0) / df, df
 
 

@@ -47,7 +47,7 @@ class Regression:
     parameters
         Effective number of them, the constant and fields already conditioned on included.
     count
-        Rows.
+        Rows, or under a symmetry those that would tell as much without it.
     observed
         Factor of the second moments of x.
     """
@@ -159,7 +159,7 @@ def regress(fields: Fields, y: int, x: NDArray[np.int64], *, intercept: bool = T
         residual=residual * degrees,
         total=y_variance * degrees,
         parameters=float(intercept) + fields.fixed + effective_parameters(fields, f, x),
-        count=fields.count,
+        count=fields.known,
         observed=f,
     )
 

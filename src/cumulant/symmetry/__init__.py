@@ -14,22 +14,27 @@ from cumulant.symmetry.catalogue import (
     z2,
 )
 from cumulant.symmetry.chain import contains, elements, is_subgroup, order
+from cumulant.symmetry.declared import Declared, declared, soft, up_to_scale, with_mean
 from cumulant.symmetry.group import Group, Rotations
 from cumulant.symmetry.isotypic import Decomposition, Part, applied, found_numerically, gathered, log_determinant
 from cumulant.symmetry.orbits import Orbits, burnside, orbits
+from cumulant.symmetry.reduced import Reduced, reduce
 from cumulant.symmetry.reynolds import parameters, reynolds
 from cumulant.symmetry.spectral import isotypic
 
 __all__ = [
+    "Declared",
     "Decomposition",
     "Group",
     "Orbits",
     "Part",
+    "Reduced",
     "Rotations",
     "applied",
     "burnside",
     "contains",
     "cyclic",
+    "declared",
     "dihedral",
     "elements",
     "equivalent",
@@ -45,10 +50,14 @@ __all__ = [
     "order",
     "orthogonal",
     "parameters",
+    "reduce",
     "reynolds",
+    "soft",
     "square",
     "symmetric",
     "trivial",
+    "up_to_scale",
+    "with_mean",
     "wreath",
     "z2",
 ]

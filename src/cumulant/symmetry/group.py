@@ -206,6 +206,12 @@ class Group:
             a.size * b.size if apart and a.size is not None and b.size is not None else None,
         )
 
+    def measure(self, data: Any, **options: Any) -> Any:
+        """Measure a table under this group; what ``cumulant.measure(…, symmetry=)`` does."""
+        from cumulant.symmetry.declared import Declared
+
+        return Declared(self).measure(data, **options)
+
     @property
     def finite(self) -> bool:
         """Whether it has no rotations."""

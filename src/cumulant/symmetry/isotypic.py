@@ -119,6 +119,9 @@ class Decomposition(Protocol):
     def reduce(self, matrix: Array) -> list[Complex]:
         """Blocks (O, r, r) of the invariant part of a symmetric matrix (p, p)."""
 
+    def scales(self, variances: Array) -> list[Array]:
+        """Blocks (O, r, r) of the diagonal matrix of invariant variances (p,)."""
+
 
 def applied(basis: Decomposition, blocks: Sequence[Complex], x: Array) -> Array:
     """Rows x (n, p) times the invariant matrix with these blocks."""
@@ -193,6 +196,10 @@ class Dense:
         """Blocks (1, r, r): the invariant part is alike on all copies, so one of them tells it."""
         invariant = reynolds(self.group.discrete, matrix)
         return [(basis[:, 0].T @ invariant @ basis[:, 0])[None] for basis in self.bases]
+
+    def scales(self, variances: Array) -> list[Array]:
+        """Blocks of a diagonal matrix."""
+        return [np.einsum("pa,p,pb->ab", basis[:, 0], variances, basis[:, 0])[None] for basis in self.bases]
 
     @cached_property
     def matrix(self) -> Array:

@@ -104,6 +104,11 @@ class Fourier:
         blocks = part.fold(np.moveaxis(spectrum, 2, 0)) / part.rank[:, None, None]
         return [blocks.real if k == 1 else blocks]
 
+    def scales(self, variances: Array) -> list[Array]:
+        """The variances of the columns in a cell, at every frequency."""
+        each = np.diag(variances[self.index.reshape(len(self.index), -1)[:, 0]])
+        return [np.broadcast_to(each, (len(self.parts[0].rank), *each.shape))]
+
 
 @dataclass(frozen=True, eq=False)
 class Exchangeable:
@@ -155,6 +160,10 @@ class Exchangeable:
         blocks = [total] if n == 1 else [total, (n * within - total) / (n - 1)]
         return [((b + b.T) / 2)[None] for b in blocks]
 
+    def scales(self, variances: Array) -> list[Array]:
+        """The variances of the columns in a block, twice."""
+        return [np.diag(variances[self.index[0]])[None] for _ in self.parts]
+
 
 @dataclass(frozen=True, eq=False)
 class Copies:
@@ -194,6 +203,10 @@ class Copies:
         n = self.index.shape[0]
         block = sum((matrix[np.ix_(row, row)] for row in self.index), np.zeros((self.index.shape[1],) * 2)) / n
         return [((block + block.T) / 2)[None]]
+
+    def scales(self, variances: Array) -> list[Array]:
+        """The variances of one component of each vector."""
+        return [np.diag(variances[self.index[0]])[None]]
 
 
 def _real(dimension: int, multiplicity: int) -> Part:
