@@ -190,9 +190,8 @@ def _symmetric(
         found = solve_symmetric(m, symmetry, prior)
     named = target if target is None or isinstance(target, str) else None
     imposed = Imposed.of(found, state, m)
-    return Model(
-        m.schema, found.law, found.prior, (*getattr(m, "notes", ()), *found.notes), named, None, symmetries=imposed
-    )
+    notes = found.notes if isinstance(m, Reduced) else m.notes + found.notes
+    return Model(m.schema, found.law, found.prior, notes, named, None, symmetries=imposed)
 
 
 def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
