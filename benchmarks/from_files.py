@@ -19,7 +19,7 @@ def _is_csv(path: str) -> bool:
 def cumulant(path: str) -> Coefficients:
     import cumulant as cm
 
-    return cm.fit(path, prior=None).summary("y").table["coefficient"].tolist()
+    return cm.fit(path, prior=None).summary("y").values[:, 0].tolist()
 
 
 def polars_ds(path: str) -> Coefficients:

@@ -49,9 +49,11 @@ class Summary:
     ----------
     target
         The column explained.
-    table
-        Indexed by term (``const`` first): ``coefficient``, ``se``, ``t``, ``p`` (two-sided), and ``low`` and
-        ``high``, the confidence interval. A dropped term has coefficient 0 and NaN elsewhere.
+    terms
+        Their names, ``const`` first.
+    values
+        Of each term coefficient, standard error, t, p (two-sided), and the ends of its confidence interval
+        (terms, 6). A dropped term has coefficient 0 and NaN elsewhere.
     level
         Coverage of the intervals.
     errors
@@ -78,7 +80,8 @@ class Summary:
     """
 
     target: str
-    table: pd.DataFrame
+    terms: tuple[str, ...]
+    values: Array
     level: float
     errors: str
     n: float
@@ -95,6 +98,13 @@ class Summary:
     notes: tuple[str, ...]
     prior: Prior
     design: Callable[[], Array] = field(repr=False)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """`values` by term, with columns ``coefficient``, ``se``, ``t``, ``p``, ``low`` and ``high``."""
+        import pandas as pd
+
+        return pd.DataFrame(self.values, pd.Index(self.terms, name="term", dtype=object), list(COLUMNS))
 
     @cached_property
     def condition_number(self) -> float:
@@ -114,7 +124,7 @@ class Summary:
         figures = {name: _plain(getattr(self, name)) for name in _FIGURES}
         terms = [
             {"term": term, **{name: _plain(value) for name, value in zip(COLUMNS, row, strict=True)}}
-            for term, row in zip(self.table.index, self.table.to_numpy(), strict=True)
+            for term, row in zip(self.terms, self.values, strict=True)
         ]
         return {
             "target": self.target,
@@ -127,8 +137,8 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        width = max(len(_TERM), *(len(str(term)) for term in self.table.index[:SHOWN]))
-        lines = [f"{self.target}: linear regression on {len(self.table) - self._has_constant} terms", ""]
+        width = max(len(_TERM), *(len(str(term)) for term in self.terms[:SHOWN]))
+        lines = [f"{self.target}: linear regression on {len(self.terms) - self._has_constant} terms", ""]
         pairs = self._header()
         half = (len(pairs) + 1) // 2
         for i in range(half):
@@ -137,9 +147,9 @@ class Summary:
             lines.append(line if right is None else f"{line}    {right[0]:<22}{right[1]:>14}")
         lines += ["", " ".join([_TERM.ljust(width), *(name.rjust(12) for name in self._columns())])]
         lines.append("─" * len(lines[-1]))
-        for term, row in zip(self.table.index[:SHOWN], self.table.to_numpy(), strict=False):
+        for term, row in zip(self.terms, self.values[:SHOWN], strict=False):
             lines.append(" ".join([str(term).ljust(width), *(cell.rjust(12) for cell in _cells(row))]))
-        if len(self.table) > SHOWN:
+        if len(self.terms) > SHOWN:
             lines.append(self._not_shown)
         if self.notes:
             lines += ["", "Notes", *(f"· {note}" for note in self.notes)]
@@ -152,9 +162,9 @@ class Summary:
             return f'<tr><{tag} style="text-align:left">{first}</{tag}>{right}</tr>'
 
         header = "".join(row([name, value]) for name, value in self._header())
-        terms = zip(self.table.index[:SHOWN], self.table.to_numpy(), strict=False)
+        terms = zip(self.terms, self.values[:SHOWN], strict=False)
         body = "".join(row([str(term), *_cells(values)]) for term, values in terms)
-        body += row([self._not_shown]) if len(self.table) > SHOWN else ""
+        body += row([self._not_shown]) if len(self.terms) > SHOWN else ""
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
         return (
             f"<p><b>{html.escape(self.target)}</b>: linear regression</p><table>{header}</table>"
@@ -164,11 +174,11 @@ class Summary:
 
     @property
     def _not_shown(self) -> str:
-        return f"… and {len(self.table) - SHOWN:,} more terms, in .table"
+        return f"… and {len(self.terms) - SHOWN:,} more terms, in .table"
 
     @property
     def _has_constant(self) -> int:
-        return int(bool(len(self.table)) and self.table.index[0] == CONSTANT)
+        return int(self.terms[:1] == (CONSTANT,))
 
     def _columns(self) -> list[str]:
         tail = f"{100 * (1 - self.level) / 2:.4g} %", f"{100 * (1 + self.level) / 2:.4g} %"
@@ -265,7 +275,8 @@ def summarise(
         found = jackknife(model, target, intercept=intercept)
         se, t_df = found.standard_errors, float(found.folds - 1)
         notes += _about_jackknife(found.folds, se, kept, terms)
-    table = _table(terms, coefficient, np.where(kept, se, np.nan), t_df, level)
+    values = _values(coefficient, np.where(kept, se, np.nan), t_df, level)
+    shown = slice(None) if intercept else slice(1, None)
     if not r.degrees_of_freedom > 0:
         notes.append(
             f"there are as many parameters as rows ({r.count:g}), so nothing is left to tell errors by; "
@@ -275,7 +286,8 @@ def summarise(
         notes.append("R² and F are of what the columns already conditioned on leave unexplained")
     return Summary(
         target=target,
-        table=table if intercept else table.drop(index=CONSTANT),
+        terms=tuple(terms[shown]),
+        values=values[shown],
         level=level,
         errors=errors,
         n=int(fields.count) if float(fields.count).is_integer() else fields.count,
@@ -312,17 +324,12 @@ def _fields(model: Model, *, intercept: bool) -> Fields:
     return origin_fields(model.moments)
 
 
-def _table(terms: list[str], coefficient: Array, se: Array, df: float, level: float) -> pd.DataFrame:
-    import pandas as pd
-
+def _values(coefficient: Array, se: Array, df: float, level: float) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = coefficient / se
     half = se * (student.quantile(0.5 + level / 2, df) if df > 0 else np.nan)
     p = student.two_sided(t, df) if df > 0 else np.full(len(t), np.nan)
-    return pd.DataFrame(
-        dict(zip(COLUMNS, (coefficient, se, t, p, coefficient - half, coefficient + half), strict=True)),
-        index=pd.Index(terms, name="term", dtype=object),
-    )
+    return np.column_stack((coefficient, se, t, p, coefficient - half, coefficient + half))
 
 
 def _likelihood_of_weights(m: Moments | None) -> float:

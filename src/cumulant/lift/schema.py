@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -146,7 +146,7 @@ class Schema:
         for lift in self.lifts:
             cells = batch.column(lift.name)
             if isinstance(lift, Numeric) and str(cells.type) in ("double", "float") and not cells.null_count:
-                out.append(cells.to_numpy(zero_copy_only=True))
+                out.append(cast("NDArray[np.float64]", np.from_dlpack(cells)))
                 continue
             values = np.empty((batch.num_rows, len(lift.fields)), order="F")
             lift.forward(cells, values)

@@ -409,8 +409,9 @@ def _in_place(
 
 def _fields(table: Table, side: Beside) -> pa.Schema:
     """The columns of a table that are measured."""
-    names = [name for name in table.schema.names if name not in side.columns]
-    return table.schema.empty_table().select(names).schema
+    import pyarrow as pa
+
+    return pa.schema([field for field in table.schema if field.name not in side.columns])
 
 
 def _parts(table: Table, schema: Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:

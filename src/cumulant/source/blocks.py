@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from cumulant.source.columns import array_of
 from cumulant.source.dialect import Dialect
 from cumulant.source.native import library
 
@@ -154,4 +155,6 @@ def _numbers(block: Block, dialect: Dialect, names: list[str]) -> pa.RecordBatch
     )
     if rows < 0:
         return None
-    return pa.RecordBatch.from_arrays([pa.array(column[:rows], from_pandas=bool(gaps[0])) for column in out], names)
+    columns = [column[:rows] for column in out]
+    present = [~np.isnan(column) if gaps[0] else None for column in columns]
+    return pa.RecordBatch.from_arrays(list(map(array_of, columns, present)), names)

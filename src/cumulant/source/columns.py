@@ -6,12 +6,17 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from cumulant.errors import ColumnError, DataError, OptionError, SourceError
 
-__all__ = ["Columns", "as_names", "choose", "closest", "unique"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Columns", "array_of", "as_names", "choose", "closest", "unique"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,16 @@ class Columns:
         """A batch as read (these columns among others, in any order) as a batch of `schema`."""
         arrays = [_convert(batch.column(field.name), field.type) for field in self.schema]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def array_of(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> pa.Array:
+    """Numbers (n,), where they are `valid`, as an Arrow array in the same memory.
+
+    ``pa.array`` would import pandas, which takes longer than most fits.
+    """
+    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(values)])
 
 
 def as_names(columns: Sequence[str] | str | None) -> list[str] | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from cumulant.source.columns import array_of
 from cumulant.source.native import library
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ LONGEST_HEADER = 1 << 20
 SLACK = 64
 
 _TYPES = {"DOUBLE": pa.float64(), "FLOAT": pa.float32(), "INT64": pa.int64(), "INT32": pa.int32()}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "DOUBLE": np.dtype("f8"),
+    "FLOAT": np.dtype("f4"),
+    "INT64": np.dtype("i8"),
+    "INT32": np.dtype("i4"),
+}
 _CODECS = {"UNCOMPRESSED": None, "SNAPPY": "snappy", "GZIP": "gzip", "ZSTD": "zstd", "BROTLI": "brotli"}
 _ENCODINGS = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"}
 _DATA, _DICTIONARY, _DATA_2 = 0, 2, 3
@@ -96,8 +103,7 @@ class _Column:
         about = metadata.schema.column(place)
         self._native: Any = library()
         self._file, self._name = file, about.name
-        self._type = _TYPES[about.physical_type]
-        self._dtype = np.dtype(self._type.to_pandas_dtype())
+        self._dtype: np.dtype[Any] = _DTYPES[about.physical_type]
         self._nullable = about.max_definition_level == 1
         self._chunks = iter([_chunk(metadata.row_group(i), place) for i in range(metadata.num_row_groups)])
         self._codec: str | None = None
@@ -129,8 +135,7 @@ class _Column:
                 valid[done : done + n] = self._valid[page]
             self._used += n
             done += n
-        bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-        return pa.Array.from_buffers(self._type, rows, [bits, pa.py_buffer(out)])
+        return array_of(out, valid)
 
     def skip(self, rows: int) -> None:
         """Pass over rows; whole pages are not decoded."""

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import lapack
 
 from cumulant.errors import DataError, OptionError
 from cumulant.lift.schema import unknown_column
@@ -84,7 +83,9 @@ class GaussianAction:
         DataError
             A field is constant, or a linear combination of those before it: G has no inverse.
         """
-        inverse, _ = lapack.dpotri(self._lower, lower=1)
+        from scipy.linalg.lapack import dpotri
+
+        inverse, _ = dpotri(self._lower, lower=1)
         sd = self._deviations
         return np.asarray((np.tril(inverse) + np.tril(inverse, -1).T) / np.outer(sd, sd))
 
@@ -211,8 +212,11 @@ class GaussianAction:
     @cached_property
     def _lower(self) -> Array:
         """Cholesky factor of G scaled to unit variance (p, p), so that units cannot matter."""
+        # Imported here: half of what importing the package would cost.
+        from scipy.linalg.lapack import dpotrf
+
         sd = self._deviations
-        lower, failed = lapack.dpotrf(self.propagator / np.outer(sd, sd), lower=1, clean=1)
+        lower, failed = dpotrf(self.propagator / np.outer(sd, sd), lower=1, clean=1)
         pivots = np.diag(lower)[: failed - 1 if failed > 0 else None] ** 2
         weak = np.flatnonzero(pivots <= COLLINEAR["double"])
         if failed > 0 or len(weak):
