@@ -197,7 +197,7 @@ DRAWINGS: dict[str, Callable[[Any], None]] = {
     ),
     "phi4": curves(
         "phi4",
-        np.linspace(1.07, 3, 120),
+        np.linspace(1.2, 3, 120),
         lambda t: {"m2": 1, "m4": t},
         {"a m2": coupling("a"), "b m2² / 10": lambda answer: float(answer.couplings["b"] / 10)},
         "m4/m2²: two values at 1, free at 3",

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.linalg import toeplitz
 
 from cumulant.notebook.arrays import dft, idft
+from cumulant.notebook.patterns import displacement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,12 +147,12 @@ def _repeated(value: Any, shape: Shape) -> Array:
 
 def _translations(mean: Array, C: Array, shape: Shape) -> dict[str, Any]:
     """Averages of C over pairs at equal displacement on a ring, or on a torus of two and more dimensions."""
-    total = np.bincount(_displacement(shape).ravel(), C.ravel(), minlength=len(C))
+    total = np.bincount(displacement(shape).ravel(), C.ravel(), minlength=len(C))
     return {"mu": float(mean.mean()), "c": (total / len(C)).reshape(shape)}
 
 
 def _translations_precision(couplings: Values, shape: Shape) -> Array:
-    return np.asarray(np.asarray(couplings["k"]).ravel()[_displacement(shape)])
+    return np.asarray(np.asarray(couplings["k"]).ravel()[displacement(shape)])
 
 
 def _translations_variances(moments: Values, couplings: Values) -> dict[str, Any]:  # noqa: ARG001
@@ -161,13 +162,6 @@ def _translations_variances(moments: Values, couplings: Values) -> dict[str, Any
     # Displacement 2r, around each axis.
     twice = q[np.ix_(*[2 * np.arange(n) % n for n in k.shape])]
     return {"h": 2 * couplings["h"] ** 2 + eigenvalues.flat[0] / k.size, "k": (q.flat[0] + twice) / k.size}
-
-
-def _displacement(shape: Shape) -> NDArray[np.int64]:
-    """Number of the displacement from field i to field j (p, p)."""
-    sites = np.stack(np.unravel_index(np.arange(int(np.prod(shape))), shape), axis=1)
-    apart = (sites[None, :, :] - sites[:, None, :]) % np.array(shape)
-    return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(apart, -1, 0)), shape))
 
 
 def _constant(value: Any, shape: Shape) -> Array:

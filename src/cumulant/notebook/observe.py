@@ -44,7 +44,10 @@ def observe(match: Match, m: Moments) -> dict[str, Any]:
         raise DataError(f"{m.count:g} rows have no covariance; a page needs two at least")
     if name in FAMILIES:
         at = match.order
-        return FAMILIES[name].reduce(m.total.mean[at], m.total.covariance[np.ix_(at, at)], match.shape)
+        mean, C = m.total.mean[at], m.total.covariance[np.ix_(at, at)]
+        if match.even:
+            mean, C = np.zeros(len(mean)), C + np.outer(mean, mean)
+        return FAMILIES[name].reduce(mean, C, match.shape)
     if name in SPIN_FAMILIES:
         return SPIN_FAMILIES[name].reduce(_spins(match, m))
     special = _SPECIAL.get(match.page.name)
