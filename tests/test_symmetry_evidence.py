@@ -12,9 +12,8 @@ from scipy.special import multigammaln
 
 import cumulant.symmetry as sym
 from cumulant.errors import OptionError
-from cumulant.symmetry.evidence import likelihood_ratio_mean, likelihood_ratio_tail, log_evidence
+from cumulant.symmetry.evidence import likelihood_ratio_mean, likelihood_ratio_tail, shapes
 from cumulant.symmetry.exhaustive import search_cyclic
-from cumulant.symmetry.scores import isotypic_blocks
 
 Array = np.ndarray
 DELTA = 3.0
@@ -26,8 +25,7 @@ def scatter(p: int, n: int, seed: int = 0) -> Array:
     return (x - x.mean(0)).T @ (x - x.mean(0))
 
 
-def evidence(group: sym.Group, s: Array, degrees: float, prior: Array) -> float:
-    return log_evidence(isotypic_blocks(group), sym.reynolds(group, s), degrees, sym.reynolds(group, prior), DELTA)
+evidence = sym.log_evidence
 
 
 def integral(matrices: list[Array], power: float, d: Array, box: float) -> float:
@@ -47,7 +45,7 @@ def integral(matrices: list[Array], power: float, d: Array, box: float) -> float
     ("group", "matrices"),
     [
         (sym.trivial(1), [np.eye(1)]),
-        (sym.symmetric(2), [np.eye(2), np.eye(2)[::-1]]),
+        (sym.symmetric(2), [np.full((2, 2), 0.5), np.eye(2) - 0.5]),
         (sym.cyclic(3), [np.eye(3), np.ones((3, 3)) - np.eye(3)]),
         (sym.symmetric(3), [np.eye(3), np.ones((3, 3)) - np.eye(3)]),
         (sym.z2(2, [[0], [1]]), [np.diag([1, 0]), np.diag([0, 1])]),
@@ -89,8 +87,7 @@ def test_two_independent_blocks_are_two_evidences() -> None:
 def test_complex_representation_by_monte_carlo() -> None:
     """Two blocks of three on a ring leave a complex 2 × 2 matrix free: E over the prior of the likelihood."""
     group, nu = sym.cyclic([[0, 3], [1, 4], [2, 5]]), 4
-    blocks = isotypic_blocks(group)
-    assert sorted((b.copies, b.dimension, b.type) for b in blocks) == [(2, 1, 1), (2, 2, 2)]
+    assert sorted(shapes(sym.isotypic(group))) == [(2, 1, 1), (2, 2, 2)]
     rng, prior = np.random.default_rng(3), np.eye(6)
     s = 0.3 * scatter(6, nu + 1)
     shift = np.array([1, 2, 0, 4, 5, 3])
@@ -100,10 +97,11 @@ def test_complex_representation_by_monte_carlo() -> None:
         k = np.einsum("mai,maj->mij", g, g)
         return (k + k[:, shift][:, :, shift] + k[:, shift[shift]][:, :, shift[shift]]) / 3
 
-    # The prior's density |x|^½ e^{−tr x/2} of the real block is a Wishart matrix of 4 rows; |h| e^{−tr h} of the Hermitian
-    # one is a complex Wishart matrix of 3 rows. Both are blocks of averaged matrices of Gaussian rows.
-    parts = {b.type: b.basis @ b.basis.T for b in blocks}
-    k = parts[1] @ averaged(4) @ parts[1] + parts[2] @ averaged(3) @ parts[2]
+    # The prior's density |x|^½ e^{−tr x/2} of the real block is a Wishart matrix of 4 rows; |h| e^{−tr h} of the
+    # Hermitian one is a complex Wishart matrix of 3 rows. Both are blocks of averaged matrices of Gaussian rows.
+    even = np.kron(np.eye(2), np.full((3, 3), 1 / 3))
+    odd = np.eye(6) - even
+    k = even @ averaged(4) @ even + odd @ averaged(3) @ odd
     likelihood = nu / 2 * np.linalg.slogdet(k)[1] - 0.5 * np.einsum("mij,ij->m", k, s)
     top = likelihood.max()
     weights = np.exp(likelihood - top)
@@ -129,7 +127,7 @@ def test_null_distribution_of_the_likelihood_ratio(name: str) -> None:
     group = GROUPS[name]
     p, n = group.degree, group.degree + 4
     rng, nu = np.random.default_rng(5), group.degree + 3
-    blocks = isotypic_blocks(group)
+    blocks = shapes(sym.isotypic(group))
     seen = []
     for _ in range(3000):
         x = rng.normal(size=(n, p))
@@ -142,7 +140,7 @@ def test_null_distribution_of_the_likelihood_ratio(name: str) -> None:
 
 
 def test_likelihood_ratio_tail_at_its_ends() -> None:
-    blocks = isotypic_blocks(sym.symmetric(3))
+    blocks = shapes(sym.isotypic(sym.symmetric(3)))
     mean = likelihood_ratio_mean(blocks, 20)
     assert likelihood_ratio_tail(blocks, 0.0, 20) == 1.0
     assert 0.3 < likelihood_ratio_tail(blocks, mean, 20) < 0.6

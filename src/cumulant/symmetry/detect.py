@@ -45,10 +45,10 @@ class Finding:
         Log posterior odds against no symmetry: the log Bayes factor less ln of how many candidates were weighed and how
         many alternatives the finder chose among.
     verdict
-        ``"holds"``; ``"implied"`` by a larger group that holds; ``"approximate"``: broken, but by less than a quarter of
-        what chance would; ``"local"``: approximate from neighbour to neighbour only; ``"undecided"``: not rejected, but the
-        rows do not speak for it either; ``"surpassed"``: not rejected, but a part of it explains the rows better;
-        ``"refused"``.
+        ``"holds"``; ``"implied"`` by a larger group that holds; ``"approximate"``: broken, but by less than a quarter
+        of what chance would; ``"local"``: approximate from neighbour to neighbour only; ``"undecided"``: not rejected,
+        but the rows do not speak for it either; ``"surpassed"``: not rejected, but a part of it explains the rows
+        better; ``"refused"``.
     """
 
     group: Group
@@ -142,8 +142,9 @@ class Symmetries:
             "notes": list(self.notes),
             "findings": [
                 {
-                    "symmetry": str(f.group), "why": f.why, "source": f.source, "verdict": f.verdict, "log_odds": f.log_odds,
-                    **asdict(f.evidence), "order": order(f.group), "generators": _cycles(f.group, self.columns),
+                    "symmetry": str(f.group), "why": f.why, "source": f.source, "verdict": f.verdict,
+                    "log_odds": f.log_odds, **asdict(f.evidence), "order": order(f.group),
+                    "generators": _cycles(f.group, self.columns),
                 }
                 for f in self.findings
             ],
@@ -177,7 +178,7 @@ def symmetries(
 ) -> Symmetries:
     """Find symmetries between the columns of a table, with evidence.
 
-    A symmetry is of the fluctuations: of covariances about the mean, not of the means, whose own test is reported beside.
+    A symmetry is of the fluctuations: of covariances about the mean. Whether it keeps the mean too is shown beside.
 
     Parameters
     ----------
@@ -193,9 +194,10 @@ def symmetries(
     columns
         Only these columns (of `Moments.columns`).
     level
-        How often a table without symmetry may have one accepted. A symmetry holds if no test rejects it at a fifth of the
-        level, it predicts folds held out no worse, and its posterior odds against none, divided among all candidates
-        weighed, are better than (1 − level)/(19 level): even odds at 0.05, which simulations show to keep the level.
+        How often a table without symmetry may have one accepted. A symmetry holds if no test rejects it at a fifth of
+        the level, it predicts folds held out no worse, and its posterior odds against none, divided among all
+        candidates weighed, are better than (1 − level)/(19 level): even odds at 0.05, which simulations show to keep
+        the level.
 
     Returns
     -------
@@ -293,7 +295,7 @@ def _once(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _has_scales(group: Group) -> bool:
-    """Whether columns of different scale are exchanged: else the correlation has no symmetry that the covariance lacks."""
+    """Whether columns are exchanged: else the correlation has no symmetry that the covariance lacks."""
     return bool((group.images != np.arange(group.degree)).any()) or bool(group.rotations)
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.errors import OptionError
+from cumulant.symmetry.evidence import log_gamma_cone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,7 +171,7 @@ def _generators(lengths: tuple[int, ...]) -> Iterator[Words]:
         for done in range(min(3, p), p):
             words = _extended(words, p, lengths, starts, done)
         for power in powers:
-            words = words[_not_after(words, words[:, power], lengths, starts)]
+            words = words[_not_after(words, words[:, power])]
         if len(words):
             yield words
 
@@ -212,8 +213,8 @@ def _powers(lengths: tuple[int, ...], starts: list[int]) -> list[Index]:
     return [np.array(power, dtype=np.int64) for power in sorted(found)]
 
 
-def _not_after(words: Words, others: Words, lengths: tuple[int, ...], starts: list[int]) -> NDArray[np.bool_]:
-    """Whether each word comes no later than the other: a power keeps the first letters of all cycles, hence the rules."""
+def _not_after(words: Words, others: Words) -> NDArray[np.bool_]:
+    """Whether each word comes no later than the other."""
     difference = others != words
     first = difference.argmax(axis=1)[:, None]
     ahead = np.take_along_axis(words, first, axis=1) <= np.take_along_axis(others, first, axis=1)
@@ -233,8 +234,8 @@ def _images(words: Index, lengths: tuple[int, ...]) -> Index:
 class _Weigher:
     """The log evidence of all groups of a cycle type, from the entries of the matrix in the order of their words.
 
-    At frequency ω each cycle whose length ω divides has one Fourier vector; the group leaves the Hermitian matrix between
-    them free. Hence r cycles give a factor Γ_Ω(b) |H|^{-b} / Γ_Ω(a) |H₀|^{-a} (Graczyk et al., eqs. 27 and 33).
+    At frequency ω each cycle with a whole number of waves has one Fourier vector; the group leaves the Hermitian matrix
+    between them free. Hence r cycles give a factor Γ_Ω(b) |H|^{-b} / Γ_Ω(a) |H₀|^{-a} (Graczyk et al., eqs. 27 and 33).
     """
 
     def __init__(self, lengths: tuple[int, ...], degrees: float, delta: float, scale: float) -> None:
@@ -252,8 +253,6 @@ class _Weigher:
                     waves.append(wave)
             v, r = np.array(waves), len(waves)
             d = 1 if omega in (0, Fraction(1, 2)) else 2
-            from cumulant.symmetry.evidence import log_gamma_cone
-
             a = d * (delta - 2) / 2 + 1 + d * (r - 1) / 2
             b = a + d * degrees / 2
             # With k = d: ln Γ(b) − ln Γ(a) − (b − a) r ln(k/2) + a r ln(scale) − b ln |H|.

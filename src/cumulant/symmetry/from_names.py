@@ -1,8 +1,8 @@
 """Candidates from the names of columns: left and right, x_1 … x_n, h00 … h23, grids, vectors.
 
-Every name is read as a template with one slot, in each possible way: ``left_eye`` as ``‹left›_eye`` and ``left_‹eye›``,
-``h07`` as ``h‹07›``. Templates that take the same values form a table of values by templates; its values may be exchanged,
-turned round or reflected, all templates together.
+Every name is read as a template with one slot, in each possible way: ``left_eye`` as ``‹left›_eye`` and as
+``left_‹eye›``, ``h07`` as ``h‹07›``. Templates that take the same values form a table of values by templates; its
+values may be exchanged, turned round or reflected, all templates together.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = ["from_names"]
 
 OPPOSITES = (
     ("left", "right"), ("l", "r"), ("top", "bottom"), ("upper", "lower"), ("up", "down"), ("front", "back"),
-    ("first", "second"), ("north", "south"), ("east", "west"), ("home", "away"), ("inner", "outer"), ("before", "after"),
-    ("pre", "post"), ("mother", "father"), ("male", "female"), ("husband", "wife"), ("source", "target"),
-    ("bid", "ask"), ("min", "max"), ("near", "far"), ("od", "os"),
+    ("first", "second"), ("north", "south"), ("east", "west"), ("home", "away"), ("inner", "outer"),
+    ("before", "after"), ("pre", "post"), ("mother", "father"), ("male", "female"), ("husband", "wife"),
+    ("source", "target"), ("bid", "ask"), ("min", "max"), ("near", "far"), ("od", "os"),
 )  # fmt: skip
 # Components of vectors: the values of a slot, and whether only proper rotations act.
 VECTORS = (

@@ -12,17 +12,19 @@ import numpy as np
 
 from cumulant.errors import DataError
 from cumulant.lift.schema import unknown_column
-from cumulant.symmetry._blocks import isotypic_blocks
-from cumulant.symmetry.evidence import Block, Spectrum, likelihood_ratio_mean, likelihood_ratio_tail
+from cumulant.symmetry.catalogue import trivial
 from cumulant.symmetry.chain import order
+from cumulant.symmetry.evidence import Shape, Spectrum, likelihood_ratio_mean, likelihood_ratio_tail, shapes
 from cumulant.symmetry.orbits import orbits
 from cumulant.symmetry.reynolds import parameters, reynolds
+from cumulant.symmetry.spectral import isotypic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
     from cumulant.symmetry.group import Group
+    from cumulant.symmetry.isotypic import Decomposition
 
     Array = NDArray[np.float64]
 
@@ -63,8 +65,8 @@ class Evidence:
     p_mean
         The same for the mean: small if the symmetry moves it. No verdict rests on it.
     asymmetry
-        Part of the covariance that breaks the symmetry (squared, less the noise), relative to the same for the group with
-        its columns relabelled at random: 0 for a perfect symmetry, 1 for one no better than chance, NaN where
+        Part of the covariance that breaks the symmetry (squared, less the noise), relative to the same for the group
+        with its columns relabelled at random: 0 for a perfect symmetry, 1 for one no better than chance, NaN where
         relabelling changes nothing.
     step
         The same for one step of the generators, if the group is a reflection, a ring or translations: far less than
@@ -157,8 +159,8 @@ class Rows:
         fewest = float(pairs.min())
         if not m.total.complete:
             notes.append(
-                f"cells are missing: covariances are pairwise, and evidence is counted as if of {fewest:.0f} rows, the fewest "
-                "that two columns share"
+                f"cells are missing: covariances are pairwise, and evidence is counted as if of {fewest:.0f} rows, "
+                "the fewest that two columns share"
             )
         folds = [k for k in range(m.folds) if m.rows[k] > 0]
         pieces = [_fold(m, k, at) for k in folds]
@@ -226,8 +228,7 @@ class Rows:
     @cached_property
     def free(self) -> tuple[float, Array]:
         """Log evidence of no symmetry, and how well each part of the folds is predicted by the rest, (1 + parts,)."""
-        p = len(self.columns)
-        return _scored(self.in_units(self.units), [Block(p, 1, 1, np.eye(p))], lambda matrix: matrix)
+        return _scored(self.in_units(self.units), isotypic(trivial(len(self.columns))))
 
     def in_units(self, unit: Array) -> Rows:
         """With each column divided by its unit (p,)."""
@@ -249,15 +250,15 @@ def weigh(rows: Rows, group: Group) -> Evidence:
     """Score one symmetry."""
     p = len(rows.columns)
     free, kept = p * (p + 1) // 2, parameters(group, 2)
-    blocks = isotypic_blocks(group)
+    basis = isotypic(group)
     # In units that the group leaves alone, so that no column drowns another.
     unit = np.sqrt(np.diag(reynolds(group, rows.covariance)))
-    bayes, heldout = _gain(rows, group, blocks, unit)
+    bayes, heldout = _gain(rows, basis, unit)
     if rows.scale == "correlation":
         # Scales that the covariance would have shared are free parameters, at BIC's price each.
         extra = p - len(np.unique(np.diag(orbits(group, 2).matrix())))
         kept, bayes = kept + extra, bayes - 0.5 * extra * np.log(rows.degrees + 1)
-    p_value, worth_below = _likelihood_ratio(rows, group, blocks, free - kept)
+    p_value, worth_below = _likelihood_ratio(rows, group, shapes(basis), free - kept)
     asymmetry, step = _asymmetry(rows, group)
     return Evidence(
         rows.scale, free, kept, bayes, heldout, p_value, _fold_test(_deviations(rows, group)),
@@ -266,9 +267,9 @@ def weigh(rows: Rows, group: Group) -> Evidence:
     )  # fmt: skip
 
 
-def _gain(rows: Rows, group: Group, blocks: Sequence[Block], unit: Array) -> tuple[float, float]:
+def _gain(rows: Rows, basis: Decomposition, unit: Array) -> tuple[float, float]:
     """Log Bayes factor against no symmetry, and the gain in log-likelihood a row of folds predicted from the others."""
-    whole, parts = _scored(rows.in_units(unit), blocks, lambda matrix: reynolds(group, matrix))
+    whole, parts = _scored(rows.in_units(unit), basis)
     plain, plain_parts = rows.free
     # Both are densities of columns in units of their own.
     units = float(np.log(rows.units / unit).sum())
@@ -280,18 +281,18 @@ def _gain(rows: Rows, group: Group, blocks: Sequence[Block], unit: Array) -> tup
     return bayes, float((parts - plain_parts + held * units).sum() / total)
 
 
-def _scored(rows: Rows, blocks: Sequence[Block], average: Callable[[Array], Array]) -> tuple[float, Array]:
+def _scored(rows: Rows, basis: Decomposition) -> tuple[float, Array]:
     """Log evidence of all rows, and of each part of the folds given the rest, under the best strength of the prior."""
-    seen = Spectrum.of(blocks, average(rows.scatter), rows.degrees)
+    seen = Spectrum.of(basis, rows.scatter, rows.degrees)
     delta, whole = seen.best()
     predicted = []
     for part in rows.parts if len(rows.parts) > 1 else ():
         rest, degrees = rows.without(part)
-        predicted.append(whole - Spectrum.of(blocks, average(rest), degrees).log_evidence(delta))
+        predicted.append(whole - Spectrum.of(basis, rest, degrees).log_evidence(delta))
     return whole, np.array(predicted)
 
 
-def _likelihood_ratio(rows: Rows, group: Group, blocks: Sequence[Block], lost: int) -> tuple[float, float]:
+def _likelihood_ratio(rows: Rows, group: Group, components: Sequence[Shape], lost: int) -> tuple[float, float]:
     """p-value of the likelihood ratio, and the number of rows below which the symmetry predicts better."""
     p = len(rows.columns)
     if not rows.complete or rows.scale == "correlation" or rows.degrees < p or not lost:
@@ -300,13 +301,13 @@ def _likelihood_ratio(rows: Rows, group: Group, blocks: Sequence[Block], lost: i
     if sign <= 0 or np.linalg.cond(rows.standardised().covariance) > SINGULAR:
         return np.nan, np.nan
     statistic = rows.degrees * float(np.linalg.slogdet(reynolds(group, rows.covariance))[1] - plain)
-    excess = statistic - likelihood_ratio_mean(blocks, rows.degrees)
+    excess = statistic - likelihood_ratio_mean(components, rows.degrees)
     worth = lost * rows.degrees / excess if excess > 0 else np.inf
-    return likelihood_ratio_tail(blocks, statistic, rows.degrees), worth
+    return likelihood_ratio_tail(components, statistic, rows.degrees), worth
 
 
 def _deviations(rows: Rows, group: Group) -> Array:
-    """What each fold adds to the part of the scatter that breaks the symmetry (K, p²), in units that the symmetry keeps."""
+    """What each fold adds to the part of the scatter that breaks the symmetry (K, p²), in invariant units."""
     if rows.scale == "correlation":
         # To first order a correlation moves by c_ij − r_ij (c_ii + c_jj)/2 with a row's products c.
         r = rows.covariance
