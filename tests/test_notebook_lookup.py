@@ -359,3 +359,28 @@ def test_what_moments_do_not_hold_is_said():
         lookup(cm.Gaussian(), None, cm.measure({"x": [1.0]}))
     with pytest.raises(DataError, match="linear combination"):
         lookup(cm.Gaussian(), None, cm.measure({"x": [1.0, 2.0], "y": [1.0, 2.0]}))
+
+
+def test_moments_measured_under_a_group_are_looked_up_under_it():
+    x = np.random.default_rng(0).normal(size=(60, 5)) + 1.0
+    columns = [f"c{i}" for i in range(5)]
+    ring = sym.cyclic(columns)
+    few = cm.measure(table(x), symmetry=ring)
+    plain = lookup(cm.Gaussian(), ring, cm.measure(table(x)))
+    answer = lookup(cm.Gaussian(), None, few)
+    assert answer.page.name == "gaussian-ring"
+    assert answer.precision == pytest.approx(plain.precision, rel=1e-9)
+    assert answer.errors["k"] == pytest.approx(plain.errors["k"], rel=1e-9)
+    with pytest.raises(OptionError, match="without symmetry="):
+        lookup(cm.Spins("none"), sym.trivial(5), few)
+
+
+def test_a_model_under_a_group_names_the_page_and_has_its_couplings():
+    x = np.random.default_rng(0).normal(size=(500, 4)) @ np.diag([1.0, 1.1, 0.9, 1.0]) + 2.0
+    columns = [f"c{i}" for i in range(4)]
+    group = sym.symmetric(columns)
+    m = cm.measure(table(x))
+    model = cm.solve(m, symmetry=group, prior=None)
+    assert any("page gaussian-exchangeable of the notebook" in note for note in model.notes)
+    assert model.universality().page.name == "gaussian-exchangeable"
+    assert lookup(cm.Gaussian(), group, m).precision == pytest.approx(model.precision, rel=1e-6)

@@ -15,6 +15,7 @@ from cumulant.notebook.families import FAMILIES
 from cumulant.notebook.library import page as page_named
 from cumulant.notebook.observe import observe
 from cumulant.notebook.recognise import Match, Theory, recognise
+from cumulant.symmetry import Reduced
 
 if TYPE_CHECKING:
     from cumulant.notebook.page import Page
@@ -26,7 +27,7 @@ __all__ = ["lookup"]
 def lookup(
     theory: Theory | str,
     group: Group | None = None,
-    moments: Moments | Mapping[str, Any] | None = None,
+    moments: Moments | Reduced | Mapping[str, Any] | None = None,
     *,
     count: float | None = None,
 ) -> Answer:
@@ -40,7 +41,8 @@ def lookup(
         Symmetry of the columns, from `cumulant.symmetry`; None: no symmetry. It is recognised by its action, whatever
         the columns are called and in whatever order they come.
     moments
-        `Moments`, or the numbers that the page needs, by name: ``{"m2": 1.0, "m4": 2.5}``.
+        `Moments`, those that were measured under a group (which is then the default), or the numbers that the page
+        needs, by name: ``{"m2": 1.0, "m4": 2.5}``.
     count
         Rows behind numbers, for standard errors; `Moments` know it.
 
@@ -67,15 +69,17 @@ def lookup(
         raise OptionError(
             "lookup needs moments: those of cm.measure(table), or numbers, such as {'m2': 1.0, 'm4': 2.5}"
         )
-    if isinstance(moments, Moments):
+    if isinstance(moments, (Moments, Reduced)):
         return _from_moments(theory, group, moments)
     found = page_named(theory) if isinstance(theory, str) else _page_of(theory, group)
     values = _numbers(found, moments)
     return _answer(Match(found, (), np.zeros(0, dtype=np.int64)), values, count, ())
 
 
-def _from_moments(theory: Theory | str, group: Group | None, m: Moments) -> Answer:
-    group = sym.trivial(list(m.columns)) if group is None else group.on(m.columns)
+def _from_moments(theory: Theory | str, group: Group | None, m: Moments | Reduced) -> Answer:
+    if group is None:
+        group = m.group if isinstance(m, Reduced) else sym.trivial(list(m.columns))
+    group = group.on(m.columns)
     if isinstance(theory, str):
         page = page_named(theory)
         if page.solves.symmetry in ("blocks", "grid"):
@@ -88,7 +92,8 @@ def _from_moments(theory: Theory | str, group: Group | None, m: Moments) -> Answ
         if found is None:
             raise _no_page(theory, group)
         match = found
-    return _answer(match, observe(match, m), m.count, tuple(m.columns[i] for i in match.order))
+    count = float(m.count.sum()) if isinstance(m, Reduced) else m.count
+    return _answer(match, observe(match, m), count, tuple(m.columns[i] for i in match.order))
 
 
 def _page_of(theory: Theory, group: Group | None) -> Page:

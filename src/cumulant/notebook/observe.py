@@ -12,6 +12,7 @@ from cumulant.lift import Boolean, Categorical, Cyclic
 from cumulant.notebook.expression import monomial
 from cumulant.notebook.families import FAMILIES
 from cumulant.notebook.spin_families import SPIN_FAMILIES, SpinMoments
+from cumulant.symmetry import Reduced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ __all__ = ["observe"]
 TWO_VALUED = 1e-9
 
 
-def observe(match: Match, m: Moments) -> dict[str, Any]:
+def observe(match: Match, m: Moments | Reduced) -> dict[str, Any]:
     """Values of the page's moments and parameters by name.
 
     Raises
@@ -40,14 +41,21 @@ def observe(match: Match, m: Moments) -> dict[str, Any]:
     """
     solves = match.page.solves
     name = solves.family or ""
-    if not m.count > 1:
-        raise DataError(f"{m.count:g} rows have no covariance; a page needs two at least")
+    rows = float(np.sum(m.count))
+    if not rows > 1:
+        raise DataError(f"{rows:g} rows have no covariance; a page needs two at least")
     if name in FAMILIES:
         at = match.order
-        mean, C = m.total.mean[at], m.total.covariance[np.ix_(at, at)]
+        mean, C = (m.mean, m.covariance) if isinstance(m, Reduced) else (m.total.mean, m.total.covariance)
+        mean, C = mean[at], C[np.ix_(at, at)]
         if match.even:
             mean, C = np.zeros(len(mean)), C + np.outer(mean, mean)
         return FAMILIES[name].reduce(mean, C, match.shape)
+    if isinstance(m, Reduced):
+        raise OptionError(
+            f"page '{match.page.name}' is not Gaussian, and these moments were measured under a group: measure without "
+            "symmetry="
+        )
     if name in SPIN_FAMILIES:
         return SPIN_FAMILIES[name].reduce(_spins(match, m))
     special = _SPECIAL.get(match.page.name)

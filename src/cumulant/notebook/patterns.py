@@ -15,11 +15,15 @@ __all__ = ["blocks_pattern", "displacement", "displacement_pattern", "same_parti
 
 
 def same_partition(a: Index, b: Index) -> bool:
-    """Whether two matrices of labels tell the same pairs apart."""
-    _, left = np.unique(a, return_inverse=True)
-    _, right = np.unique(b, return_inverse=True)
-    pairs = len(np.unique(left.ravel().astype(np.int64) * (int(right.max()) + 1) + right.ravel()))
-    return pairs == int(left.max()) + 1 == int(right.max()) + 1
+    """Whether two matrices of labels, 0 and up, tell the same pairs apart."""
+    return _follows(a, b) and _follows(b, a)
+
+
+def _follows(a: Index, b: Index) -> bool:
+    """Whether equal labels in a are equal in b."""
+    image = np.zeros(int(a.max(initial=0)) + 1, dtype=np.int64)
+    image[a] = b
+    return bool((image[a] == b).all())
 
 
 def displacement(shape: tuple[int, ...]) -> Index:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,6 +131,7 @@ class _Action:
         """Whether nothing is left."""
         return not self.group.moved.any()
 
+    @cached_property
     def labels(self) -> Index:
         """Orbit of each pair of columns (p, p)."""
         return orbits(self.group, 2).matrix()
@@ -151,7 +153,7 @@ def _symmetric(action: _Action) -> Found:
     p = action.group.degree
     if p < 2 or not action.plain or action.still:
         return None
-    return ((p,), np.arange(p)) if same_partition(action.labels(), np.eye(p, dtype=np.int64)) else None
+    return ((p,), np.arange(p)) if same_partition(action.labels, np.eye(p, dtype=np.int64)) else None
 
 
 def _vectors(action: _Action) -> Found:
@@ -171,7 +173,7 @@ def _blocks(action: _Action) -> Found:
     p = action.group.degree
     if not action.plain or action.still:
         return None
-    labels = action.labels()
+    labels = action.labels
     kinds = [np.flatnonzero(labels.diagonal() == kind) for kind in dict.fromkeys(labels.diagonal().tolist())]
     b = len(kinds[0])
     if b < 2 or len(kinds) < 2 or any(len(kind) != b for kind in kinds):
@@ -199,7 +201,7 @@ def _ring(action: _Action) -> Found:
     p = action.group.degree
     if p < 4 or not action.plain or action.still:
         return None
-    labels = action.labels()
+    labels = action.labels
     pattern = displacement_pattern((p,))
     for order in _cycles(labels):
         if same_partition(labels[np.ix_(order, order)], pattern):
@@ -238,7 +240,7 @@ def _grid(action: _Action) -> Found:
     p = action.group.degree
     if p < 4 or not action.plain or action.still:
         return None
-    labels = action.labels()
+    labels = action.labels
     for down, across in _translations(action.group.images):
         rows, columns = _orbit(down, 0), _orbit(across, 0)
         shape = (len(rows), len(columns))

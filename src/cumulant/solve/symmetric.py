@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.errors import DataError, OptionError
+from cumulant.notebook.recognise import recognise
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.predictive import Fields
@@ -21,6 +22,7 @@ from cumulant.solve.prior import GRID, ROWS_PER_FIELD, Prior, second_moment_abou
 from cumulant.solve.structured import SymmetricLaw
 from cumulant.symmetry import declared, trivial
 from cumulant.symmetry.reduced import Reduced, dense, deviations, diagonal, reduce
+from cumulant.theory import Gaussian
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Symmetric", "solve_symmetric"]
 
+# Up to this many fields the notebook is asked for the page of the class: some tenths of a second.
+MOST_RECOGNISED = 1_000
 # Up to this many fields the covariance is written out, and the model is an ordinary one.
 MOST_DENSE = 2_000
 STRENGTHS = np.linspace(0.0, 1.0, 41)
@@ -151,7 +155,9 @@ def _with_none(m: Moments | Reduced, tried: list[Reduced]) -> list[Reduced]:
 def _about(r: Reduced) -> str:
     p = len(r.columns)
     before = p + p * (p + 1) // 2
-    return f"symmetric under {r.declared}: {r.parameters:,} parameters instead of {before:,}"
+    said = f"symmetric under {r.declared}: {r.parameters:,} parameters instead of {before:,}"
+    found = recognise(Gaussian(), r.group) if p <= MOST_RECOGNISED else None
+    return said if found is None else f"{said}; its class is the page {found.page.name} of the notebook"
 
 
 def _strict(r: Reduced, prior: str | float | None) -> tuple[Law, Prior]:

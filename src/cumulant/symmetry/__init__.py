@@ -15,7 +15,6 @@ from cumulant.symmetry.catalogue import (
 )
 from cumulant.symmetry.chain import contains, elements, is_subgroup, order
 from cumulant.symmetry.declared import Declared, declared, soft, up_to_scale, with_mean
-from cumulant.symmetry.evidence import log_evidence
 from cumulant.symmetry.group import Group, Rotations
 from cumulant.symmetry.isotypic import Decomposition, Part, applied, found_numerically, gathered, log_determinant
 from cumulant.symmetry.orbits import Orbits, burnside, orbits
@@ -47,7 +46,6 @@ __all__ = [
     "isotypic",
     "key",
     "log_determinant",
-    "log_evidence",
     "orbits",
     "order",
     "orthogonal",
