@@ -133,7 +133,7 @@ def test_couplings_are_the_coefficients_of_f(bent):
     x = cm.fit(bent[["a", "b", "c"]], prior=None)
     eta = rows[["a", "b", "c"]].to_numpy() - x.mean
     y_bar = model.predict("y", given=rows)
-    sigma2 = model.law._variance
+    sigma2 = model.law.residual_variance
     expected = 0.5 * np.einsum("ni,ij,nj->n", eta, x.precision, eta) + 0.5 * (rows["y"] - y_bar) ** 2 / sigma2
     assert np.allclose(np.diff(energies), np.diff(expected), atol=1e-5)
     about_mean = model.couplings()

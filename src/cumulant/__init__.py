@@ -3,16 +3,22 @@
 Measure the moments of a table in one pass, solve for its free energy F, and predict any column from any others.
 """
 
+from typing import TYPE_CHECKING
+
 from cumulant.errors import CumulantError, CumulantWarning
 from cumulant.measure import Moments, measure
 from cumulant.model import Model, fit, load, solve
-from cumulant.theory import Gaussian, Polynomial, Spins, Taylor
+from cumulant.theory import Fluctuation, Gaussian, Polynomial, Spins, Taylor
+
+if TYPE_CHECKING:
+    from cumulant.symmetry.detect import symmetries
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CumulantError",
     "CumulantWarning",
+    "Fluctuation",
     "Gaussian",
     "Model",
     "Moments",
@@ -25,6 +31,7 @@ __all__ = [
     "measure",
     "notebook",
     "solve",
+    "symmetries",
     "symmetry",
 ]
 
@@ -35,6 +42,10 @@ def __getattr__(name: str) -> object:
         from cumulant.explain.ledger import compare
 
         return compare
+    if name == "symmetries":
+        from cumulant.symmetry.detect import symmetries
+
+        return symmetries
     if name in ("symmetry", "notebook"):
         import importlib
 

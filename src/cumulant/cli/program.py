@@ -127,9 +127,22 @@ def _misused(error: Any) -> int:
 
 
 def _enrol() -> None:
-    from cumulant.cli import compare, demo, fit, forget, impute, inspect, merge, notebook, predict, report, sample
+    from cumulant.cli import (
+        compare,
+        demo,
+        fit,
+        forget,
+        impute,
+        inspect,
+        merge,
+        notebook,
+        predict,
+        report,
+        sample,
+        symmetries,
+    )
 
-    for command in (demo, fit, inspect, predict, impute, sample, merge, forget, compare, report):
+    for command in (demo, fit, inspect, predict, impute, sample, merge, forget, symmetries, compare, report):
         name = command.__name__.rpartition(".")[2]
         app.command(name, epilog=examples(*command.EXAMPLES))(getattr(command, name))
     pages = typer.Typer(help=notebook.HELP, epilog=examples(*notebook.EXAMPLES), no_args_is_help=True)

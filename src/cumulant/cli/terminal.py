@@ -123,7 +123,7 @@ _CALLS = (
     (re.compile(r"replace=True"), "--replace"),
 )
 _ARGUMENT = re.compile(
-    r"\b(columns|delimiter|encoding|errors|folds|level|levels|missing|output|precision|prior|rows|target|weight_kind|"
+    r"\b(columns|delimiter|encoding|errors|folds|level|levels|missing|output|precision|prior|rows|scale|target|weight_kind|"
     r"weights)=(?:(['\"])(\S*?)\2|\[…\]|…|(None|\d+))?"
 )
 

@@ -30,6 +30,8 @@ class Requirement:
     within
         Instead of ``order``, the highest even order below it with no more than so many products, which the number of
         fields decides.
+    rows
+        So many rows must be at hand too, of a larger table a sample. For what no moment tells.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class Requirement:
     target: str | None = None
     monomials: tuple[tuple[str, ...], ...] | None = None
     within: int | None = None
+    rows: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.order, bool) or self.order not in range(2, HIGHEST + 1):
@@ -67,10 +70,11 @@ class Requirement:
         """The requirement that ``dataclasses.asdict`` described."""
         chosen = state["monomials"]
         products = None if chosen is None else tuple(tuple(product) for product in chosen)
-        return Requirement(state["order"], state["target"], products, state.get("within"))
+        return Requirement(state["order"], state["target"], products, state.get("within"), state.get("rows", 0))
 
     def __repr__(self) -> str:
         target = "" if self.target is None else f", target={self.target!r}"
         chosen = "" if self.monomials is None else f", {len(self.monomials):,} monomials"
         within = "" if self.within is None else f", within={self.within:,}"
-        return f"Requirement(order={self.order}{target}{chosen}{within})"
+        rows = f", rows={self.rows:,}" if self.rows else ""
+        return f"Requirement(order={self.order}{target}{chosen}{within}{rows})"

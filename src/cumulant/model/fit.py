@@ -9,8 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from cumulant.errors import CumulantWarning, DataError, OptionError
-from cumulant.measure import measure
+from cumulant.measure import lifted, measure
+from cumulant.measure.kernels import fold_of
 from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
 from cumulant.solve.auto import solve_law, theory_of
@@ -18,11 +21,13 @@ from cumulant.symmetry import Declared, Group, Reduced
 from cumulant.theory import Gaussian
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cumulant.measure import Moments
     from cumulant.model.groups import Models
-    from cumulant.theory import Taylor
+    from cumulant.theory import Fluctuation, Taylor
 
-    Theory = Gaussian | Taylor
+    Theory = Gaussian | Taylor | Fluctuation
 
 __all__ = ["fit", "solve"]
 
@@ -117,7 +122,11 @@ def fit(
     if not m.rows.any():
         name = str(table) if isinstance(table, (str, Path)) else f"the {type(table).__name__}"
         raise DataError(f"{name} has no rows to measure; a model needs at least one")
-    model = solve(m, ansatz, prior=prior, target=target, symmetry=symmetry)
+    if symmetry is not None or isinstance(m, Reduced):
+        model = solve(m, ansatz, prior=prior, target=target, symmetry=symmetry)
+    else:
+        rows = _rows(table, m, ansatz.requires().rows, measure_options.get("delimiter"))
+        model = _solved(m, ansatz, prior, target, rows)
     effort = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     return replace(model, effort={"rows": float(m.rows.sum()), "fields": float(len(m.columns)), **effort})
 
@@ -151,11 +160,21 @@ def solve(
     ansatz = theory_of(theory)
     if symmetry is not None or isinstance(m, Reduced):
         return _symmetric(m, ansatz, symmetry, prior, target)
+    return _solved(m, ansatz, prior, target, None)
+
+
+def _solved(
+    m: Moments,
+    theory: Any,
+    prior: str | float | None,
+    target: str | Sequence[str] | None,
+    rows: NDArray[np.float64] | None,
+) -> Model:
     fields = None if target is None else m.schema.independent_of(target)
     with one_blas_thread(len(m.columns)):
-        solved = solve_law(m, ansatz, prior, fields)
+        solved = solve_law(m, theory, prior, fields, rows)
     for note in solved.warnings:
-        warnings.warn(note, CumulantWarning, stacklevel=2)
+        warnings.warn(note, CumulantWarning, stacklevel=3)
     named = target if target is None or isinstance(target, str) else None
     return Model(m.schema, solved.law, solved.prior, m.notes + solved.notes + solved.warnings, named, m)
 
@@ -208,3 +227,16 @@ def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
     if not found:
         return None
     return sym.up_to_scale(found[0].group) if found[0].scale == "correlation" else found[0].group
+
+
+def _rows(table: Any, m: Moments, most: int, delimiter: str | None) -> NDArray[np.float64] | None:
+    """Rows as fields, for a theory that requires them: all, or those whose number hashes below a threshold."""
+    if not most:
+        return None
+    share = most / max(float(m.rows.sum()), 1.0)
+    fold, first, parts = max(int(1 / share), 1) if share < 1 else 1, 0, []
+    for block in lifted(table, m.schema, delimiter=delimiter):
+        numbers = np.arange(first, first + len(block))
+        first += len(block)
+        parts.append(block[fold_of(numbers, fold) == 0][:, : len(m.columns)])
+    return np.concatenate(parts) if parts else np.zeros((0, len(m.columns)))

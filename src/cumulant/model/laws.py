@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cumulant.solve.fluctuation_law import FluctuationLaw
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.structured import SymmetricLaw
@@ -20,6 +21,7 @@ LAWS: dict[str, type[Law]] = {
     "gaussian beside wide categories": LevelledLaw,
     "symmetric": SymmetricLaw,
     "taylor": TaylorLaw,
+    "fluctuation": FluctuationLaw,
 }
 
 

@@ -9,13 +9,14 @@ from cumulant.errors import OptionError
 from cumulant.lift import NARROW
 from cumulant.solve.categories import Categories
 from cumulant.solve.exact import solve_exact
+from cumulant.solve.fluctuation import solve_fluctuation
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.pooling import pooled
 from cumulant.solve.predictive import Fields
 from cumulant.solve.taylor import solve_taylor
-from cumulant.theory import Gaussian, Taylor
+from cumulant.theory import Fluctuation, Gaussian, Taylor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from cumulant.measure import Moments
 
+    Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
 __all__ = ["solve_law", "theory_of"]
@@ -39,10 +41,12 @@ def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index 
     return Solved(LevelledLaw.of(fields, categories), s.prior, s.notes + reasons, s.warnings)
 
 
-# A solver is a function (moments, theory, prior, target fields or None) → Solved.
-SOLVERS: dict[type, Callable[[Moments, Any, str | float | None, Index | None], Solved]] = {
+# A solver is a function (moments, theory, prior, target fields or None) → Solved; where the theory requires rows, they
+# follow as an array of fields, or None.
+SOLVERS: dict[type, Callable[..., Solved]] = {
     Gaussian: _gaussian,
     Taylor: solve_taylor,
+    Fluctuation: solve_fluctuation,
 }
 
 
@@ -62,8 +66,10 @@ def theory_of(theory: Any) -> Any:
     return theory
 
 
-def solve_law(m: Moments, theory: Any, prior: str | float | None, target: Index | None) -> Solved:
-    """Solve moments for the law of a theory.
+def solve_law(
+    m: Moments, theory: Any, prior: str | float | None, target: Index | None, rows: Array | None = None
+) -> Solved:
+    """Solve moments, and rows where the theory requires them, for the law of a theory.
 
     Raises
     ------
@@ -76,4 +82,5 @@ def solve_law(m: Moments, theory: Any, prior: str | float | None, target: Index 
             f"column '{name}' is a category of many levels, which only cm.Gaussian() has a place for; leave it out, or "
             f"measure with levels={NARROW} to gather all but its most frequent levels"
         )
-    return SOLVERS[type(theory)](m, theory, prior, target)
+    solver = SOLVERS[type(theory)]
+    return solver(m, theory, prior, target, rows) if theory.requires().rows else solver(m, theory, prior, target)

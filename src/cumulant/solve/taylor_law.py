@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,11 @@ from cumulant.solve.predictive import Fields, Predictive, patterns, predict
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cumulant.solve.law import Density
+
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
+    Conditional = Callable[[Array, Index, str], Density]
 
 __all__ = ["TaylorLaw"]
 
@@ -107,7 +110,7 @@ class TaylorLaw:
         origin = self.base.mean if about == "mean" else np.zeros(p)
         bend = self._polynomial(origin)
         bend[self.target,] = bend.get((self.target,), 0.0) + 1.0
-        half = 0.5 / self._variance
+        half = 0.5 / self.residual_variance
         out: dict[tuple[int, ...], float] = {}
         for (a, va), (b, vb) in _pairs(bend):
             key = tuple(sorted(a + b))
@@ -131,7 +134,8 @@ class TaylorLaw:
         return out
 
     @property
-    def _variance(self) -> float:
+    def residual_variance(self) -> float:
+        """Variance of a new value about ȳ at the mean of the terms, in the units of the target squared."""
         _, scale, _ = predict(self.terms, np.append(self.terms.mean[:-1], np.nan)[None, :], self._last)
         return float(scale[0, 0]) ** 2
 
@@ -169,23 +173,41 @@ class TaylorLaw:
 
     def expect(self, x: Array, at: Index) -> Array:
         """Mean of the first of the fields ``at`` (n,)."""
-        if self._asks_others(at):
+        if self.asks_others(at):
             return self.gaussian.expect(x, at)
-        return self._predict(self._full(x), scales=False)[0]
+        return self._predict(self.full(x), scales=False)[0]
 
     def density(self, x: Array, at: Index, name: str) -> Predictive:
         """A Student t about the polynomial; inputs that are not known are averaged over."""
-        if self._asks_others(at):
+        if self.asks_others(at):
             return self.gaussian.density(x, at, name)
-        return Predictive(name, *self._predict(self._full(x), scales=True))
+        return Predictive(name, *self._predict(self.full(x), scales=True))
 
-    def _asks_others(self, at: Index) -> bool:
+    def asks_others(self, at: Index) -> bool:
+        """Whether a question is not about the target."""
         return int(self.visible[at[0]]) != self.target
 
-    def _full(self, x: Array) -> Array:
+    def full(self, x: Array) -> Array:
         """Rows of all fields of ``base``, the target unknown."""
         out = np.tile(self.fixed, (len(x), 1))
         out[:, self.visible] = x
+        out[:, self.target] = np.nan
+        return out
+
+    def mean_and_inflation(self, x: Array) -> tuple[Array, Array]:
+        """ȳ and the variance of a new value over that of the residuals, for rows of all fields (n, p)."""
+        mean, scale, _ = self._predict(self._without_target(x), scales=True)
+        return mean, np.asarray(scale**2 / self.residual_variance)
+
+    def features(self, x: Array) -> Array:
+        """Rows of all fields (n, p), unknown ones at their Gaussian mean, with ȳ in the place of the target."""
+        bare = self._without_target(x)
+        out = self.base.fill(bare)
+        out[:, self.target] = self._predict(bare, scales=False)[0]
+        return out
+
+    def _without_target(self, x: Array) -> Array:
+        out = x.copy()
         out[:, self.target] = np.nan
         return out
 
@@ -233,27 +255,39 @@ class TaylorLaw:
 
     def log_prob(self, x: Array, categories: list[Index]) -> Array:
         """ln p(x) of the Gaussian law and ln p(y | x) of the bent one (n,)."""
-        place = int(np.flatnonzero(self.visible == self.target)[0])
+        return self.joint_log_prob(x, categories, self.density)
+
+    def joint_log_prob(self, x: Array, categories: list[Index], density: Conditional) -> Array:
+        """ln p(x) + ln p(y | x) for a density of the target."""
+        place = self._place
         y, inputs = x[:, place].copy(), x.copy()
         inputs[:, place] = np.nan
         out = self.gaussian.log_prob(inputs, categories)
-        known = ~np.isnan(y)
-        if known.any():
-            out[known] += self.density(inputs[known], np.array([place]), "").log_prob(y[known])
+        known = np.flatnonzero(~np.isnan(y))
+        if len(known):
+            out[known] += density(inputs[known], np.array([place]), "").log_prob(y[known])
         return out
 
     def sample(self, n: int, categories: list[Index], rng: np.random.Generator) -> Array:
         """Random rows (n, p)."""
-        place = int(np.flatnonzero(self.visible == self.target)[0])
+        return self.joint_sample(n, categories, rng, self.density)
+
+    def joint_sample(self, n: int, categories: list[Index], rng: np.random.Generator, density: Conditional) -> Array:
+        """Rows of x from the Gaussian law, and y from a density of the target."""
+        place = self._place
         x = self.gaussian.sample(n, categories, rng)
-        density = self.density(x, np.array([place]), "")
-        x[:, place] = density.sample(1, int(rng.integers(2**63)))[:, 0]
+        x[:, place] = density(x, np.array([place]), "").sample(1, int(rng.integers(2**63)))[:, 0]
         return x
+
+    @property
+    def _place(self) -> int:
+        """Where the target is among the visible fields."""
+        return int(np.flatnonzero(self.visible == self.target)[0])
 
     def fill(self, x: Array) -> Array:
         """Rows with unknown fields at their conditional mean (n, p)."""
         out = self.gaussian.fill(x)
-        place = int(np.flatnonzero(self.visible == self.target)[0])
+        place = self._place
         absent = np.isnan(x[:, place])
         if absent.any():
             out[absent, place] = self.expect(x[absent], np.array([place]))

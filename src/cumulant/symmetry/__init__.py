@@ -15,6 +15,7 @@ from cumulant.symmetry.catalogue import (
 )
 from cumulant.symmetry.chain import contains, elements, is_subgroup, order
 from cumulant.symmetry.declared import Declared, declared, soft, up_to_scale, with_mean
+from cumulant.symmetry.evidence import log_evidence
 from cumulant.symmetry.group import Group, Rotations
 from cumulant.symmetry.isotypic import Decomposition, Part, applied, found_numerically, gathered, log_determinant
 from cumulant.symmetry.orbits import Orbits, burnside, orbits
@@ -46,6 +47,7 @@ __all__ = [
     "isotypic",
     "key",
     "log_determinant",
+    "log_evidence",
     "orbits",
     "order",
     "orthogonal",

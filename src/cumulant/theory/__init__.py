@@ -2,9 +2,19 @@
 
 from cumulant.measure.requirement import Requirement
 from cumulant.theory.derivatives import cumulant_by_differences
+from cumulant.theory.fluctuation import Fluctuation
 from cumulant.theory.gaussian import Gaussian, GaussianAction
 from cumulant.theory.polynomial import Polynomial
 from cumulant.theory.spins import Spins
 from cumulant.theory.taylor import Taylor
 
-__all__ = ["Gaussian", "GaussianAction", "Polynomial", "Requirement", "Spins", "Taylor", "cumulant_by_differences"]
+__all__ = [
+    "Fluctuation",
+    "Gaussian",
+    "GaussianAction",
+    "Polynomial",
+    "Requirement",
+    "Spins",
+    "Taylor",
+    "cumulant_by_differences",
+]

@@ -1,0 +1,142 @@
+"""The fluctuation about a polynomial mean: its strength where it varies with x, and its shape, from residuals.
+
+Residuals are studentised, as if each row had been left out of the mean; their log squares are regressed on x like any
+target; and what is left, of about unit size, has one of three shapes. How much of the regression is believed and which
+shape is taken is decided by the likelihood of folds that were left out of both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.errors import DataError
+from cumulant.measure import measure
+from cumulant.measure.kernels import fold_of
+from cumulant.solve.fluctuation_law import FluctuationLaw, log_strength
+from cumulant.solve.law import Solved
+from cumulant.solve.shapes import Shape, StudentT, candidates
+from cumulant.solve.taylor import solve_taylor
+from cumulant.solve.taylor_law import TaylorLaw
+from cumulant.theory.taylor import Taylor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.measure import Moments
+    from cumulant.theory.fluctuation import Fluctuation
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["solve_fluctuation"]
+
+FOLDS = 5
+# How much of the regression of ln η² on x is believed.
+BELIEF = (0.0, 0.25, 0.5, 0.75, 1.0)
+FEWEST_ROWS = 40
+# Residuals smaller than this part of the typical one are rounding, and their logarithm says nothing.
+FLOOR = 1e-3
+# A more complicated fluctuation must make the left-out rows more likely by so many nats.
+WORTH = 1.0
+# Fields up to which the strength may bend.
+FEW_FIELDS = 30
+
+
+def solve_fluctuation(
+    m: Moments, theory: Fluctuation, prior: str | float | None, target: Index | None, rows: Array | None
+) -> Solved:
+    """The law of a target about its background.
+
+    Parameters
+    ----------
+    rows
+        Some rows of the table as fields (n, p), gaps as NaN; those with gaps are left out.
+
+    Raises
+    ------
+    DataError
+        There are no rows at hand.
+    """
+    solved = solve_taylor(m, theory.background, prior, target)
+    law = solved.law
+    if not isinstance(law, TaylorLaw):
+        return solved
+    if rows is None:
+        raise DataError("fluctuations about the mean are seen in rows, not in moments; use cm.fit(table, …)")
+    x = rows[~np.isnan(rows).any(axis=1)]
+    if len(x) < FEWEST_ROWS:
+        note = f"{len(x)} rows without gaps are too few to see the shape of fluctuations in: they are taken as Gaussian"
+        return Solved(law, solved.prior, (*solved.notes, note), solved.warnings)
+    if not law.residual_variance > 0:
+        return Solved(law, solved.prior, (*solved.notes, "the mean leaves nothing to fluctuate"), solved.warnings)
+    u = _studentised(law, x)
+    believed = {"constant": BELIEF[:1], "varying": BELIEF[1:], "auto": BELIEF}[theory.noise]
+    strength, logs = _strength(law, x, u) if believed[-1] else (None, np.zeros(len(u)))
+    belief, width, shape = _choose(u, logs, believed, theory.shape)
+    varying = f"of a strength that varies (believed to {belief:.0%})" if belief else "of constant strength"
+    note = f"the fluctuation about the mean is {shape.name}, {varying}: most likely for rows left out"
+    found = FluctuationLaw(law, shape, width, strength if belief else None, belief)
+    return Solved(found, solved.prior, (*solved.notes, note), solved.warnings)
+
+
+def _studentised(law: TaylorLaw, x: Array) -> Array:
+    """Residuals in the units of the target, each as if its row had not been in the fit: η/√(1 − h)."""
+    mean, inflation = law.mean_and_inflation(x)
+    # The inflation of a row that was fitted is 1 + h. One that the fit goes through says nothing of the noise.
+    rest = np.maximum(2.0 - inflation, 0.01)
+    return np.asarray((x[:, law.target] - mean) / np.sqrt(rest))
+
+
+def _strength(law: TaylorLaw, x: Array, u: Array) -> tuple[TaylorLaw | None, Array]:
+    """The regression of ln η² on x and ȳ, and what it says of rows of folds that it had not seen (n,)."""
+    typical = float(np.median(np.abs(u))) or float(np.abs(u).max(initial=0.0))
+    if not typical > 0:
+        return None, np.zeros(len(u))
+    logs = np.log((u / typical) ** 2 + FLOOR**2)
+    features = law.features(x)
+    p = features.shape[1]
+    columns = {f"x{i}": features[:, i] for i in range(p)} | {"ln η²": logs}
+    theory = Taylor(3) if p <= FEW_FIELDS else Taylor(2)
+    m = measure(columns, requirement=theory.requires(), folds=FOLDS, progress=False, precision="double")
+    fold = fold_of(np.arange(len(x)), FOLDS)
+    predicted = np.zeros(len(x))
+    for k in np.unique(fold):
+        part = _regressed(m, theory, np.arange(FOLDS) != k)
+        predicted[fold == k] = log_strength(part, features[fold == k])
+    return _regressed(m, theory, np.ones(FOLDS, dtype=bool)), predicted
+
+
+def _regressed(m: Moments, theory: Taylor, used: NDArray[np.bool_]) -> TaylorLaw:
+    found = solve_taylor(m.some_folds(used), theory, "evidence", np.array([len(m.columns) - 1])).law
+    assert isinstance(found, TaylorLaw)  # noqa: S101  # an order was named
+    return found
+
+
+def _choose(u: Array, logs: Array, believed: tuple[float, ...], kind: str) -> tuple[float, float, Shape]:
+    """The belief, width and shape under which left-out rows are most likely; ties go to the simpler."""
+    fold = fold_of(np.arange(len(u)), FOLDS)
+    scores: dict[tuple[float, str], float] = {}
+    for belief in believed:
+        size = np.exp(0.5 * belief * logs)
+        z = u / size
+        for k in np.unique(fold):
+            held = fold == k
+            width = _width(z[~held])
+            for name, shape in candidates(z[~held] / width, kind).items():
+                score = float((shape.log_density(z[held] / width) - np.log(width * size[held])).sum())
+                scores[belief, name] = scores.get((belief, name), 0.0) + score
+    best = next(iter(scores))
+    for choice, score in scores.items():
+        if score > scores[best] + WORTH:
+            best = choice
+    belief, name = best
+    z = u / np.exp(0.5 * belief * logs)
+    width = _width(z)
+    found = candidates(z / width, kind)
+    return belief, width, found.get(name, StudentT.fit(z / width, np.inf))
+
+
+def _width(z: Array) -> float:
+    return float(np.sqrt(np.mean(z**2))) or 1.0

@@ -1,0 +1,83 @@
+"""Symmetries worth weighing, and where the thought came from.
+
+A *finder* looks at the columns, their names or their moments, and proposes candidates; it decides nothing. `propose`
+enrols them. What a finder chose among is counted in ``alternatives``, so that a search does not pass for a hypothesis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cumulant.symmetry.group import Group
+
+__all__ = ["Candidate", "Finder", "Observed", "propose"]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What finders look at: columns that vary, and their covariance or correlation.
+
+    Parameters
+    ----------
+    columns
+        Names (p,).
+    covariance
+        (p, p); with ones on the diagonal where symmetries up to the scale of each column are looked for.
+    degrees
+        Rows less one that it rests on; with gaps, those of the pair of columns with the fewest.
+    """
+
+    columns: tuple[str, ...]
+    covariance: NDArray[np.float64]
+    degrees: float
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A group and why it was thought of.
+
+    Parameters
+    ----------
+    group
+        Acting on the observed columns.
+    source
+        ``"names"``, ``"moments"`` or ``"user"``.
+    why
+        For people.
+    alternatives
+        ln of how many groups like it were compared to find this one; 0 if it was found without looking at the moments.
+    """
+
+    group: Group
+    source: str
+    why: str
+    alternatives: float = 0.0
+
+
+Finder = Callable[[Observed], Iterator[Candidate]]
+
+
+def propose(observed: Observed) -> list[Candidate]:
+    """All finders' candidates, each symmetry once."""
+    from cumulant.symmetry.from_names import from_names
+
+    finders: tuple[Finder, ...] = (from_names,)
+    found: dict[bytes, Candidate] = {}
+    for finder in finders:
+        for candidate in finder(observed):
+            found.setdefault(fingerprint(candidate.group), candidate)
+    return list(found.values())
+
+
+def fingerprint(group: Group) -> bytes:
+    """Equal for groups that leave the same covariances invariant."""
+    from cumulant.symmetry.orbits import orbits
+
+    pairs = orbits(group, 2)
+    return pairs.labels.tobytes() + pairs.signs.tobytes()
