@@ -13,7 +13,7 @@ from cumulant.errors import DataError
 from cumulant.measure import kernels, limbs
 from cumulant.measure.levels import LevelSums
 from cumulant.measure.moments import Moments
-from cumulant.measure.powers import PowerSums
+from cumulant.measure.powers import PowerSums, power_sums
 from cumulant.storage import diagonal, packed
 
 if TYPE_CHECKING:
@@ -258,24 +258,24 @@ def accumulate(
 
 
 def _new_powers(m: Moments) -> PowerSums | None:
-    return None if m.higher is None else PowerSums(m.higher.monomials, m.shift[m.schema.independent], m.folds)
+    return None if m.higher is None else power_sums(m.higher.monomials, m.shift[m.schema.independent], m.folds)
 
 
 def _add_powers(powers: PowerSums, block: Block, codes: NDArray[np.int64]) -> None:
     """Add the rows of a block that have no gap in any column to the sums of higher order."""
-    schema, columns = block.schema, block.columns()
-    has_fields = np.diff(schema.starts) > 0
+    schema, columns, numbers, weights = block.schema, block.columns(), block.numbers, block.weights
     if _voids(schema):
         return
+    fields = [columns[i] for i in schema.independent]
+    # Gaps that no independent field shows: of categories by level, and of those with one level so far.
+    hidden = set(schema.starts[:-1][np.diff(schema.starts) == 1]) - set(schema.independent)
     whole = (codes >= 0).all(axis=1)
-    for i in schema.starts[:-1][has_fields]:
+    for i in hidden:
         whole &= np.isfinite(columns[i])
-    numbers, weights = _numbers(block), block.weights
-    columns = [columns[i] for i in schema.independent]
     if not whole.all():
-        columns, numbers = [c[whole] for c in columns], numbers[whole]
+        fields, numbers = [c[whole] for c in fields], _numbers(block)[whole]
         weights = None if weights is None else weights[whole]
-    powers.add(columns, numbers, weights)
+    powers.add(fields, numbers, weights)
 
 
 def _voids(schema: Schema) -> bool:

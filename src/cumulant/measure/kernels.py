@@ -108,7 +108,7 @@ class RowSums:
             raise ValueError(f"{len(columns)} columns for {len(self.shift)} fields")
         if self._native is None:
             return self._add_numpy(columns, numbers, weights)
-        n, address, stride, single = _layout(columns)
+        n, address, stride, single = layout(columns)
         each = None if isinstance(numbers, int) else np.ascontiguousarray(numbers, dtype=np.int64)
         w = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
         done: int = self._native.cumulant_add(
@@ -185,7 +185,7 @@ def add_to_groups(columns: Sequence[Array], shift: Array, group: NDArray[np.int6
     native = library()
     if native is None:
         return _add_to_groups_numpy(columns, shift, group, sums)
-    n, address, stride, single = _layout(columns)
+    n, address, stride, single = layout(columns)
     done: int = native.cumulant_groups(
         n,
         len(columns),
@@ -212,7 +212,7 @@ def _add_to_groups_numpy(columns: Sequence[Array], shift: Array, group: NDArray[
     return n
 
 
-def _layout(
+def layout(
     columns: Sequence[Array],
 ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
     """Rows, and of each column the address, the stride in bytes, and whether it is float32."""

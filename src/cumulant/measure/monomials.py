@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Monomials"]
+__all__ = ["Monomials", "complete"]
 
 # Monomials that a linear map is worked out for at a time: each grows to 2ⁿ terms or more.
 STEP = 1 << 14
@@ -57,7 +57,7 @@ class Monomials:
         if requirement.monomials is not None:
             names = [schema.fields[i] for i in schema.independent]
             return Monomials(p, n, _closure(requirement.monomials, names, n))
-        tuples = _complete(p + 1, n)
+        tuples = complete(p + 1, n)
         if requirement.target is not None:
             ours = 1 + schema.independent_of(requirement.target)
             tuples = tuples[(tuples[:, 0] == 0) | np.isin(tuples, ours).any(axis=1)]
@@ -146,7 +146,7 @@ class Monomials:
         return sparse.csr_matrix((coefficient, (row, column)), shape=(len(tuples), len(self)))
 
 
-def _complete(q: int, n: int) -> Index:
+def complete(q: int, n: int) -> Index:
     """All sorted tuples of n indices below q (C(q + n - 1, n), n), in lexicographic order."""
     out = np.zeros((1, 0), dtype=np.int64)
     for _ in range(n):

@@ -38,6 +38,16 @@ def library() -> ctypes.CDLL | None:
     loaded.cumulant_levels.restype = None
     sums = [integer] * 2 + [pointer] * 4 + [integer] + [pointer] * 3 + [integer] * 2 + [pointer]
     loaded.cumulant_levels.argtypes = sums
+    loaded.cumulant_powers_open.restype = pointer
+    loaded.cumulant_powers_open.argtypes = [integer] * 5 + [pointer, integer]
+    loaded.cumulant_powers_add.restype = None
+    loaded.cumulant_powers_add.argtypes = loaded.cumulant_add.argtypes
+    loaded.cumulant_powers_take.restype = None
+    loaded.cumulant_powers_take.argtypes = [pointer, pointer, pointer]
+    loaded.cumulant_powers_state.restype = integer
+    loaded.cumulant_powers_state.argtypes = loaded.cumulant_state.argtypes
+    loaded.cumulant_powers_close.restype = None
+    loaded.cumulant_powers_close.argtypes = [pointer]
     loaded.cumulant_close.restype = None
     loaded.cumulant_close.argtypes = [pointer]
     return loaded

@@ -299,3 +299,4 @@ int64_t cumulant_groups(int64_t n, int64_t columns, const char *const *column, c
 }
 
 #include "levels.h"
+#include "powers.h"
