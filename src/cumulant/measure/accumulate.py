@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Accumulator", "Block", "Columns", "accumulate"]
+__all__ = ["Accumulator", "Block", "Columns", "accumulate", "refuse_overflow"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +156,7 @@ class Accumulator:
     def moments(self) -> Moments:
         """The moments of all rows added."""
         self._settle()
-        _refuse_overflow(self._m)
+        refuse_overflow(self._m)
         return self._m
 
     def state(self) -> tuple[Moments, list[NDArray[Any]]]:
@@ -363,7 +363,8 @@ def _refuse_infinite(x: Array, block: Block) -> None:
         )
 
 
-def _refuse_overflow(m: Moments) -> None:
+def refuse_overflow(m: Moments) -> None:
+    """Raise a DataError that names a column whose squares overflow."""
     squares = diagonal(m.packed[0]).sum(axis=0)[1 + len(m.presence) :]
     if not np.isfinite(squares).all():
         field = int(np.flatnonzero(~np.isfinite(squares))[0])

@@ -25,6 +25,7 @@ from cumulant.measure.monomials import Monomials
 from cumulant.measure.requirement import Requirement
 from cumulant.measure.threads import cores, one_blas_thread
 from cumulant.source import Table, open_table
+from cumulant.source.arrays import is_remote
 from cumulant.source.progress import track
 from cumulant.source.table import head_rows
 
@@ -134,8 +135,9 @@ def measure(
     ----------
     data
         A path (CSV, TSV, Parquet file, glob or directory, Arrow IPC), an SQL query or ``duckdb:///`` address, a
-        pandas or polars frame, an Arrow table or stream, a numpy array, a dict of columns; or a table in partitions
-        on many machines: a Dask dataframe or array, a Spark dataframe.
+        pandas or polars frame, an Arrow table or stream, a numpy array, a dict of columns; an array of PyTorch, CuPy or
+        JAX, summed on the device it lies on; or a table in partitions on many machines: a Dask dataframe or array, a
+        Spark dataframe.
     order
         Highest order of the moments, 2 to 6; 2 is what the Gaussian theory requires. Those from the third on are
         measured over the rows without a gap.
@@ -214,26 +216,23 @@ def measure(
     required = Requirement(order) if requirement is None else requirement
     _check(folds, weight_kind, missing, precision, pushdown)
     _check_order(required.order, weight_kind if weights is not None else "none")
-    engine = ENGINES.get(type(data).__module__.partition(".")[0])
-    _check_in_place(pushdown, engine, checkpoint, group_by)
-    if engine is not None:
-        _refuse_on_cluster(checkpoint, group_by, symmetry, required)
-        from cumulant.measure.cluster import Options
-
-        options = Options.of(
-            f"{engine[1].removeprefix('measure_').title()} {type(data).__name__}",
-            folds=FOLDS if folds is None else folds,
-            weights=weights,
-            weight_kind=weight_kind,
-            missing=missing,
-            columns=columns,
-            lifts=lifts,
-            levels=levels,
-            precision=precision,
-            rows=rows,
-            delimiter=delimiter,
-        )
-        return getattr(import_module(engine[0]), engine[1])(data, options, like)
+    if is_remote(data) or _engine_of(data) is not None:
+        options = {
+            "folds": FOLDS if folds is None else folds,
+            "weights": weights,
+            "weight_kind": weight_kind,
+            "missing": missing,
+            "columns": columns,
+            "lifts": lifts,
+            "levels": levels,
+            "precision": precision,
+            "rows": rows,
+            "delimiter": delimiter,
+        }
+        local = {"checkpoint": checkpoint, "group_by": group_by, "symmetry": symmetry}
+        local["pushdown"] = pushdown is True or None
+        return _measure_elsewhere(data, required, like, local, options)
+    _check_in_place(pushdown, checkpoint, group_by, symmetry)
     if symmetry is not None:
         return _under(
             symmetry,
@@ -326,25 +325,39 @@ def measure(
         return _told(accumulate(blocks, start, missing, threads, kept))
 
 
+def _engine_of(data: Any) -> tuple[str, str] | None:
+    return ENGINES.get(type(data).__module__.partition(".")[0])
+
+
+def _measure_elsewhere(
+    data: Any, required: Requirement, like: Moments | None, unfit: Mapping[str, Any], options: dict[str, Any]
+) -> Moments:
+    """The moments of a table on a cluster, or of an array on a device."""
+    engine = _engine_of(data)
+    where = "a device" if engine is None else "a cluster"
+    for name, value in unfit.items():
+        if value is not None:
+            remedy = "pass it to cumulant.solve" if name == "symmetry" else "leave it out, or bring the rows here"
+            raise OptionError(f"{name}= is for one machine, not for {where}; {remedy}")
+    if required.order > 2:
+        raise OptionError(f"order={required.order} is for one machine; on {where}, moments have order 2")
+    if engine is None:
+        from cumulant.measure.device import measure_device
+
+        return measure_device(data, like=like, **options)
+    from cumulant.measure.cluster import Options
+
+    kind = f"{engine[1].removeprefix('measure_').title()} {type(data).__name__}"
+    measured: Moments = getattr(import_module(engine[0]), engine[1])(data, Options.of(kind, **options), like)
+    return measured
+
+
 def _resumed(table: Table, rows: int, stream: Iterator[pa.RecordBatch]) -> tuple[int, Iterator[pa.RecordBatch]]:
     """The row to go on from, and the batches from there on: after so many rows where the table can, else the first."""
     if table.resume is None or table.arrays is not None:
         return 0, stream
     passed, rest = table.resume(rows)
     return passed, _blocks(rest)
-
-
-def _refuse_on_cluster(checkpoint: Any, group_by: str | None, symmetry: Any, required: Requirement) -> None:
-    if checkpoint is not None:
-        raise OptionError("checkpoint= is for one machine; on a cluster, the engine repeats what was lost")
-    if group_by is not None:
-        raise OptionError("group_by= is for one machine; select the rows of a group and measure those")
-    if symmetry is not None:
-        raise OptionError(
-            "symmetry= is for one machine; measure without it on a cluster, and pass it to cumulant.solve"
-        )
-    if required.order > 2:
-        raise OptionError(f"order={required.order} is for one machine; on a cluster, moments have order 2")
 
 
 def _under(symmetry: Any, data: Any, **options: Any) -> Any:
@@ -532,7 +545,9 @@ def _check(folds: int | None, weight_kind: str, missing: str, precision: str, pu
 
 def _check_in_place(pushdown: bool | str, *others: object) -> None:
     if pushdown is True and any(other is not None for other in others):
-        raise OptionError("pushdown=True: a database sums one table at once, without checkpoint=, group_by= or cluster")
+        raise OptionError(
+            "pushdown=True: a database sums one table at once, without checkpoint=, group_by= or symmetry="
+        )
 
 
 def _blocks(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cumulant.source.arrays import fetched, is_foreign
 from cumulant.source.columns import as_names
 from cumulant.source.dialect import NULLS, TextOptions
 from cumulant.source.frame import open_frame
@@ -42,7 +43,7 @@ def open_table(
           ``"duckdb:///houses.db?query=SELECT …"``, ``"duckdb:///?query=ATTACH 'a.sqlite' AS a; FROM a.t"``;
         - ``"-"`` (standard input) or an open binary file: delimited text, read once;
         - an Arrow table, batch or reader, or any object with an Arrow stream (polars, DuckDB relation);
-        - a pandas frame, a polars frame or query, a NumPy array (2-D, or structured);
+        - a pandas frame, a polars frame or query, a NumPy array (2-D, or structured), an array of PyTorch, CuPy or JAX;
         - a dict of columns (single values are repeated), or a list of dicts;
         - a `Table`, which is passed through.
     columns : sequence of str, optional
@@ -113,4 +114,6 @@ def open_table(
     options.refuse(f"a {type(data).__name__}")
     if isinstance(data, Table):
         return data if names is None else data.select(names)
+    if is_foreign(data):
+        data = fetched(data)
     return open_frame(data, names)
