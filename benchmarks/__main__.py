@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import harness, tables
 from benchmarks.harness import Options
 
-NAMES = ("fit", "disk", "digits", "notebook", "sphere", "pushdown")
+NAMES = ("fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown")
 EPILOG = """\
 With --quick, --size or --case, the results are not those of the tables: they go to a temporary folder, unless --to
 names one. Extra measurements, for example:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -153,12 +154,18 @@ class Categorical:
         rest = len(other.levels) if other.remainder else -1
         return np.array([index.get(level, rest) for level in self.all_levels], dtype=np.int64)
 
+    @cached_property
+    def _texts(self) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array(self.levels, type=pa.string())
+
     def codes(self, cells: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Index of each cell among ``levels`` (-1: none of them) and whether the cell is missing."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        levels = pa.array(self.levels, type=pa.string())
+        levels = self._texts
         if pa.types.is_dictionary(cells.type):
             # Text is compared once for each entry of the dictionary, not for each row.
             text = as_text(cells.dictionary)
@@ -190,11 +197,10 @@ class Categorical:
 
     def unseen(self, cells: pa.Array) -> list[str]:
         """The distinct texts in ``cells`` that are none of the levels, in order of appearance."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         distinct = as_text(pc.unique(cells)).drop_null()
-        known = pc.is_in(distinct, value_set=pa.array(self.levels, type=pa.string()))
+        known = pc.is_in(distinct, value_set=self._texts)
         new: list[str] = distinct.filter(pc.invert(known)).to_pylist()
         return new
 

@@ -51,7 +51,7 @@ def add_by_level(
     reference = np.ascontiguousarray(shift, dtype=np.float64)
     each = None if isinstance(numbers, int) else np.ascontiguousarray(numbers, dtype=np.int64)
     w = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
-    native.cumulant_levels(
+    done = native.cumulant_levels(
         len(level),
         len(columns),
         address.ctypes.data,
@@ -66,6 +66,8 @@ def add_by_level(
         sums.shape[0],
         sums.ctypes.data,
     )
+    if done < 0:
+        raise MemoryError(f"no memory for rows of {len(columns):,} columns")
 
 
 def _add_numpy(
