@@ -21,14 +21,15 @@ QUICK = ((3_000, 150),)
 NUMBERS = 20
 MEASURE, ALONE = "measure alone", "measure the numbers alone"
 METHOD = (
-    "Least squares of a number on 19 others and a category, whose levels fall by chance, in an Arrow table (dictionary "
-    "of text) with default threads. cumulant: measure with ten folds, solve without a prior, summary (coefficients and "
-    "errors of numbers and levels); beside it the measuring alone, and that of the numbers without the category. "
-    "scikit-learn: OneHotEncoder, then Ridge (lsqr, tol 1e-8) on the sparse matrix of indicators and numbers, coefficients "
-    "alone; pyfixest: feols, the category absorbed, with the errors of the numbers alone; both from a pandas frame with a "
-    "categorical column. Seconds are of repeated calls in one process, in turn; ratio is cumulant's seconds over the "
-    "peer's in the same round. Extra memory is the peak of resident memory in a fresh process above its level with the "
-    "data loaded and the code run once. Difference is the largest of the numbers' coefficients from cumulant's, relative."
+    "Least squares of a number on 19 others and a category, whose levels fall by chance, in an Arrow table "
+    "(dictionary of text) with default threads. cumulant: measure with ten folds, solve without a prior, summary "
+    "(coefficients and errors of numbers and levels); beside it the measuring alone, and that of the numbers without "
+    "the category. scikit-learn: OneHotEncoder, then Ridge (lsqr, tol 1e-8) on the sparse matrix of indicators and "
+    "numbers, coefficients alone; pyfixest: feols, the category absorbed, with the errors of the numbers alone; both "
+    "from a pandas frame with a categorical column. Seconds are of repeated calls in one process, in turn; ratio is "
+    "cumulant's seconds over the peer's in the same round. Extra memory is the peak of resident memory in a fresh "
+    "process above its level with the data loaded and the code run once. Difference is the largest of the numbers' "
+    "coefficients from cumulant's, relative."
 )
 
 
