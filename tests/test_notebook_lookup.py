@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from scipy import special, stats
 
 import cumulant as cm
 from cumulant import symmetry as sym
+from cumulant.diagrams import series
 from cumulant.errors import DataError, OptionError
 from cumulant.notebook import library, lookup
 from cumulant.notebook.families import FAMILIES
@@ -158,6 +160,19 @@ def test_a_vector_from_samples(n, a, b):
     assert answer.page.name == "phi4-vector"
     for name, true in (("a", a), ("b", b)):
         near(answer.couplings[name], answer.errors[name], true)
+
+
+def test_at_weak_coupling_the_page_is_the_sum_of_diagrams():
+    """The moments of a few diagrams, exact rationals, give back a = 1 and b up to the order that was left out."""
+    order = 6
+    pairs, quadruples = (series(legs, [4], order) for legs in (2, 4))
+    for b in (0.01, 0.02):
+        m2 = float(sum(c * Fraction(str(b)) ** power for (power,), c in pairs.items()))
+        kappa4 = float(sum(c * Fraction(str(b)) ** power for (power,), c in quadruples.items()))
+        answer = lookup("phi4", moments={"m2": m2, "m4": kappa4 + 3 * m2**2})
+        left_out = 1e4 * b ** (order + 1)
+        assert answer.couplings["a"] == pytest.approx(1, abs=left_out)
+        assert answer.couplings["b"] == pytest.approx(b, abs=left_out)
 
 
 def test_the_schwinger_dyson_equations_hold():

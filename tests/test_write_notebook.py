@@ -35,7 +35,8 @@ def test_committed_pages_are_those_that_the_command_writes():
 def test_there_is_a_page_and_a_drawing_for_every_class_and_nothing_else():
     names = {page.name for page in built_in()}
     folder = ROOT / "docs" / "notebook"
-    assert {path.stem for path in folder.glob("*.svg")} == names
+    diagrams = {f"{name}-diagrams" for name in write_notebook.VERTICES}
+    assert {path.stem for path in folder.glob("*.svg")} == names | diagrams
     assert {path.stem for path in folder.glob("*.md")} == names | {"README"}
     assert {path.stem for path in BUILT_IN.glob("*.json")} == names
     listed = (folder / "README.md").read_text(encoding="utf-8")
@@ -54,3 +55,9 @@ def test_drawings_say_what_the_page_says_in_the_reader_s_colours(name):
     assert words(committed) == words(write_notebook.drawing(name))
     assert "prefers-color-scheme: dark" in committed
     assert "#010203" not in committed
+
+
+@pytest.mark.parametrize("name", write_notebook.VERTICES)
+def test_diagrams_are_those_of_the_theory(name):
+    committed = (ROOT / "docs" / "notebook" / f"{name}-diagrams.svg").read_text(encoding="utf-8")
+    assert committed == write_notebook.diagrams(name)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from draw_figures import BLUE, FAINT, GREEN, INK, ORANGE, STYLE, themed
 
+from cumulant.diagrams import of_loops
+from cumulant.diagrams.draw import sheet
 from cumulant.notebook import Page, lookup
 from cumulant.notebook.library import built_in
 
@@ -321,6 +323,18 @@ DRAWINGS: dict[str, Callable[[Any], None]] = {
 }
 
 
+# Interacting pages, and how many legs their vertices have.
+VERTICES = {"phi4": (4,), "phi4-vector": (4,), "phi4-skew": (3, 4)}
+# Two kinds of vertices make too many diagrams for a page at two loops.
+LOOPS = {1: "two loops", 2: "one loop"}
+
+
+def diagrams(name: str) -> str:
+    """The diagrams of the second cumulant, as SVG."""
+    loops = range(4 - len(VERTICES[name]))
+    return sheet([d for order in loops for d in of_loops(2, VERTICES[name], order)], columns=4) + "\n"
+
+
 def drawing(name: str) -> str:
     """The inverse map of a page, as SVG."""
     import matplotlib as mpl
@@ -365,6 +379,11 @@ def words_of(page: Page) -> str:
     parts += ["## Why", _flow(said["derivation"]), f"**Standard errors.** {_flow(said['errors'])}"]
     if said.get("diagrams"):
         parts += ["**Diagrams.** " + "; ".join(said["diagrams"]) + "."]
+    if page.name in VERTICES:
+        parts += [
+            f"The second cumulant to {LOOPS[len(VERTICES[page.name])]}; a vertex stands for minus its coupling:",
+            f"![Feynman diagrams of the second cumulant, {page.title}]({page.name}-diagrams.svg)",
+        ]
     parts += ["## What is known of it", _flow(said["behaviour"])]
     parts += [
         f"**In physics**: {'; '.join(said['physics'])}.",
@@ -535,6 +554,8 @@ def main() -> int:
         path.write_text(text, encoding="utf-8")
     for page in built_in():
         (DOCS / "notebook" / f"{page.name}.svg").write_text(drawing(page.name), encoding="utf-8")
+    for name in VERTICES:
+        (DOCS / "notebook" / f"{name}-diagrams.svg").write_text(diagrams(name), encoding="utf-8")
     print(f"{len(built_in())} pages in {DOCS / 'notebook'}")
     return 0
 

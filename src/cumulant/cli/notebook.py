@@ -149,7 +149,8 @@ def _overview(found: tuple[Page, ...], json: bool) -> None:
 
 
 def _lines(page: Page) -> list[tuple[str, str]]:
-    lines: list[tuple[str, str]] = [("page", page.name), ("class", page.title), ("", page.summary), ("F", page.latex)]
+    free_energy = page.latex if page.free_energy is None else page.free_energy.text
+    lines: list[tuple[str, str]] = [("page", page.name), ("class", page.title), ("", page.summary), ("F", free_energy)]
     lines += [("moment", f"{m.name}: {m.meaning}") for m in page.moments]
     lines += [("parameter", name) for name in page.solves.parameters]
     lines += [("with", f"{name} = {formula.text}") for name, formula in page.definitions]
