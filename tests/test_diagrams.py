@@ -258,7 +258,6 @@ def test_cost_is_told_before_it_is_paid():
         (lambda: total([], np.eye(1), {}), "no diagram"),
         (lambda: sheet([]), "no diagram"),
         (lambda: svg(diagrams(2, [4])[0], ["x"]), "1 names for 2 legs"),
-        (lambda: sheet(diagrams(0, [4, 4]), captions=["one"]), "1 captions for 2"),
     ],
 )
 def test_mistakes_are_named(call, what):

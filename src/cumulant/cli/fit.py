@@ -21,6 +21,7 @@ EXAMPLES = (
     "cumulant fit 'sales/*.parquet' -o sales.cumulant --columns day,shop,units --lift day=cyclic:week,cyclic:year",
     "cumulant fit \"SELECT * FROM 'trips.parquet' WHERE km < 100\" -o trips.cumulant --prior evidence",
     "cumulant fit 'years/*.parquet' -o years.cumulant --checkpoint years.state",
+    "cumulant fit houses.csv -o houses.cumulant --target price --theory fluctuation",
     "cumulant fit houses.csv --dry-run",
 )
 
@@ -70,6 +71,22 @@ def fit(
             help="A row of weight w stands for w rows, or has 1/w of the variance.", rich_help_panel=o.CALCULATION
         ),
     ] = o.WeightKind.frequency,
+    theory: Annotated[
+        o.Theory,
+        typer.Option(
+            help="Straight lines (gaussian, the default), a mean that bends (taylor), or that and a spread of its own "
+            "(fluctuation); the last two need --target.",
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = o.Theory.auto,
+    order: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|2…6",
+            help="Order of F in taylor and fluctuation: the mean has one degree less. By held-out folds, or given.",
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = "auto",
     prior: Annotated[
         str,
         typer.Option(
@@ -148,7 +165,9 @@ def fit(
     if checkpoint is not None and checkpoint.exists():
         terminal.note(f"going on from the state in {checkpoint}")
     try:
-        model = fit_table(opened, target=target, prior=_prior(prior), checkpoint=checkpoint, **measuring)
+        model = fit_table(
+            opened, _theory(theory, order), target, prior=_prior(prior), checkpoint=checkpoint, **measuring
+        )
     except KeyboardInterrupt as stop:
         raise terminal.InterruptionError(str(stop)) from stop
     model.save(out, moments=moments)
@@ -160,6 +179,21 @@ def _same_file(out: Path, table: str) -> bool:
         return out.samefile(table)
     except OSError:  # one of them does not exist, or is no path at all
         return False
+
+
+def _theory(theory: o.Theory, order: str) -> Any:
+    if theory in (o.Theory.auto, o.Theory.gaussian):
+        if order not in ("auto", "2"):
+            raise typer.BadParameter(
+                f"--order {order} is for --theory taylor or fluctuation; the Gaussian one is of order 2"
+            )
+        return "auto"
+    if order != "auto" and not order.isdigit():
+        raise typer.BadParameter(f"--order {order!r}: give auto, or a number from 2 to 6")
+    from cumulant.theory import Fluctuation, Taylor
+
+    background = Taylor("auto" if order == "auto" else int(order))
+    return background if theory is o.Theory.taylor else Fluctuation(background)
 
 
 def _prior(word: str) -> str | float | None:

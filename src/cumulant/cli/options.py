@@ -27,6 +27,7 @@ __all__ = [
     "Precision",
     "ResultFile",
     "TableName",
+    "Theory",
     "Types",
     "WeightKind",
     "Weights",
@@ -47,6 +48,15 @@ class Missing(StrEnum):
     integrate = "integrate"
     drop = "drop"
     error = "error"
+
+
+class Theory(StrEnum):
+    """The ansatz for F."""
+
+    auto = "auto"
+    gaussian = "gaussian"
+    taylor = "taylor"
+    fluctuation = "fluctuation"
 
 
 class WeightKind(StrEnum):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "known_cells", "predict"]
 
+# A distribution that has no name is shown by these.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
 EXAMPLES = (
     "cumulant predict houses.cumulant new.csv --target price -o predicted.csv",
     "cumulant predict houses.cumulant --target price --given rooms=4,town=Delft --output interval",
@@ -72,8 +75,8 @@ def predict(
     """Predict any column from whatever is known of the others.
 
     Columns and cells that are not there are integrated out. For each row: the expected value (of a category, the
-    most probable level), bounds, the predictive distribution (mean, scale and degrees of freedom of a Student t, or
-    the probability of each level), or random values.
+    most probable level), bounds, the predictive distribution (mean, scale and degrees of freedom of a Student t,
+    quantiles of a fluctuation, or the probability of each level), or random values.
     """
     from cumulant.cli import terminal, views
     from cumulant.cli.files import deliver, ending_of, load_model
@@ -175,10 +178,14 @@ def _columns(target: str, values: Any) -> pd.DataFrame:
     """A prediction of any kind as columns whose names begin with the target's."""
     import pandas as pd
 
+    from cumulant.solve.fluctuation_law import Fluctuating
     from cumulant.solve.predictive import Predictive
 
     if isinstance(values, Predictive):
         parts = {"mean": values.mean, "scale": values.scale, "df": values.degrees_of_freedom}
+        return pd.DataFrame({f"{target}_{name}": part for name, part in parts.items()})
+    if isinstance(values, Fluctuating):
+        parts = {"mean": values.mean, **{f"q{100 * q:g}": values.ppf(q) for q in QUANTILES}}
         return pd.DataFrame({f"{target}_{name}": part for name, part in parts.items()})
     if isinstance(values, pd.DataFrame):
         if list(values.columns) == ["mean", "low", "high"]:

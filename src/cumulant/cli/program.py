@@ -130,6 +130,7 @@ def _enrol() -> None:
     from cumulant.cli import (
         compare,
         demo,
+        diagrams,
         fit,
         forget,
         impute,
@@ -142,7 +143,7 @@ def _enrol() -> None:
         symmetries,
     )
 
-    for command in (demo, fit, inspect, predict, impute, sample, merge, forget, symmetries, compare, report):
+    for command in (demo, fit, inspect, predict, impute, sample, merge, forget, symmetries, diagrams, compare, report):
         name = command.__name__.rpartition(".")[2]
         app.command(name, epilog=examples(*command.EXAMPLES))(getattr(command, name))
     pages = typer.Typer(help=notebook.HELP, epilog=examples(*notebook.EXAMPLES), no_args_is_help=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Point = NDArray[np.float64]
 
-__all__ = ["sheet", "svg"]
+__all__ = ["Drawing", "page", "sheet", "svg"]
 
 UNIT = 56.0
 MARGIN = 26.0
@@ -33,8 +34,9 @@ STYLE = (
 )
 
 
-def svg(diagram: Diagram, names: Sequence[str] | None = None, *, caption: str | None = None) -> str:
-    """One diagram as a self-contained SVG image.
+@dataclass(frozen=True)
+class Drawing:
+    """A diagram with the words beside it.
 
     Parameters
     ----------
@@ -44,31 +46,37 @@ def svg(diagram: Diagram, names: Sequence[str] | None = None, *, caption: str | 
         A name for each leg; default 1, 2, …
     caption
         A line of text below it; default its weight.
+    left
+        How many legs come in from the left; default half.
     """
-    return sheet([diagram], names, captions=None if caption is None else [caption], columns=1)
+
+    diagram: Diagram
+    names: Sequence[str] | None = None
+    caption: str | None = None
+    left: int | None = None
 
 
-def sheet(
-    found: Iterable[Diagram],
-    names: Sequence[str] | None = None,
-    *,
-    captions: Sequence[str] | None = None,
-    columns: int = 4,
-) -> str:
-    """Several diagrams on one SVG image, in rows.
+def svg(diagram: Diagram, names: Sequence[str] | None = None, *, caption: str | None = None) -> str:
+    """One diagram as a self-contained SVG image; `names` for its legs, a caption instead of its weight."""
+    return page([Drawing(diagram, names, caption)])
+
+
+def sheet(found: Iterable[Diagram], names: Sequence[str] | None = None, *, columns: int = 4) -> str:
+    """Several diagrams with equal legs on one SVG image, in rows, each with its weight."""
+    return page([Drawing(d, names) for d in found], columns=columns)
+
+
+def page(drawings: Sequence[Drawing], *, columns: int = 4) -> str:
+    """Drawings on one SVG image, in rows.
 
     Raises
     ------
     OptionError
-        There are too few names or captions, or no diagram.
+        There are too few names, or no diagram.
     """
-    drawn = list(found)
-    if not drawn:
+    if not drawings:
         raise OptionError("there is no diagram to draw; give at least one")
-    texts = [f"weight {d.weight}".replace("-", "−") for d in drawn] if captions is None else list(captions)
-    if len(texts) != len(drawn):
-        raise OptionError(f"{len(texts)} captions for {len(drawn)} diagrams; give one each")
-    cells = [_Cell(d, names, text) for d, text in zip(drawn, texts, strict=True)]
+    cells = [_Cell(d) for d in drawings]
     width, height = max(c.width for c in cells), max(c.height for c in cells)
     across = min(columns, len(cells))
     body = [
@@ -77,7 +85,7 @@ def sheet(
         for i, c in enumerate(cells)
     ]
     w, h = across * width, -(-len(cells) // across) * height
-    label = escape("; ".join(str(d) for d in drawn), quote=True)
+    label = escape("; ".join(str(d.diagram) for d in drawings), quote=True)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="fd" role="img" aria-label="{label}" width="{w:.0f}" '
         f'height="{h:.0f}" viewBox="0 0 {w:.1f} {h:.1f}">{STYLE}{"".join(body)}</svg>'
@@ -87,11 +95,14 @@ def sheet(
 class _Cell:
     """One diagram drawn, with the room it takes."""
 
-    def __init__(self, diagram: Diagram, names: Sequence[str] | None, caption: str) -> None:
+    def __init__(self, drawing: Drawing) -> None:
+        diagram, names, caption = drawing.diagram, drawing.names, drawing.caption
+        if caption is None:
+            caption = f"weight {diagram.weight}".replace("-", "−")
         legs = [str(i + 1) for i in range(diagram.legs)] if names is None else list(names)
         if len(legs) != diagram.legs:
             raise OptionError(f"{len(legs)} names for {diagram.legs} legs; give one each")
-        at = UNIT * layout(diagram) * (1, -1)
+        at = UNIT * layout(diagram, drawing.left) * (1, -1)
         paths = [*_lines(diagram, at), *_loops(diagram, at)]
         parts = [f'<path d="{path}"/>' for path, _ in paths]
         extent = np.vstack([np.zeros((1, 2)), at, *(points for _, points in paths)])

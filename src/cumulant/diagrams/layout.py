@@ -18,8 +18,8 @@ STEPS = 300
 FLAT = 0.2
 
 
-def layout(diagram: Diagram) -> NDArray[np.float64]:
-    """Positions (nodes, 2) in units of a line's length; the first half of the legs is on the left.
+def layout(diagram: Diagram, left: int | None = None) -> NDArray[np.float64]:
+    """Positions (nodes, 2) in units of a line's length; the first ``left`` legs, default half, are on the left.
 
     References
     ----------
@@ -29,7 +29,7 @@ def layout(diagram: Diagram) -> NDArray[np.float64]:
     if n == 0:
         return np.zeros((0, 2))
     distance = _distances(diagram)
-    place, pinned = _start(diagram, distance)
+    place, pinned = _start(diagram, distance, (diagram.legs + 1) // 2 if left is None else left)
     free = [i for i in range(n) if i not in pinned]
     weight = np.where(distance > 0, distance, 1.0) ** -2.0
     np.fill_diagonal(weight, 0.0)
@@ -65,7 +65,7 @@ def _distances(diagram: Diagram) -> NDArray[np.float64]:
     return np.where(np.isfinite(d), d, reach + 1.0)
 
 
-def _start(diagram: Diagram, distance: NDArray[np.float64]) -> tuple[NDArray[np.float64], dict[int, None]]:
+def _start(diagram: Diagram, distance: NDArray[np.float64], left: int) -> tuple[NDArray[np.float64], dict[int, None]]:
     n, legs = diagram.nodes, diagram.legs
     angle = 2 * np.pi * (np.arange(n) + 0.5) / max(n, 1)
     place = 0.5 * distance.max(initial=1.0) * np.column_stack([np.cos(angle), np.sin(angle)])
@@ -74,7 +74,6 @@ def _start(diagram: Diagram, distance: NDArray[np.float64]) -> tuple[NDArray[np.
     if legs == 1:
         place[0] = (-0.5 * distance[0].max(initial=1.0) - 0.5, 0.0)
         return place, {0: None}
-    left = (legs + 1) // 2
     pinned = dict.fromkeys(range(legs))
     between = distance[:left, left:legs].max(initial=1.0) if legs else 1.0
     for leg in range(legs):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from cumulant.explain.diagrams import DiagramSum
     from cumulant.explain.ledger import Ledger
     from cumulant.explain.summary import Summary
     from cumulant.model.imposed import Imposed
@@ -379,6 +380,33 @@ class Model:
         if isinstance(self.law, TaylorLaw) and name == self.target:
             return summarise(self.expanded(), name, level=level, errors=errors, intercept=intercept)
         return summarise(self, name, level=level, errors=errors, intercept=intercept)
+
+    def diagrams(
+        self, target: str | None = None, given: Mapping[str, Any] | None = None, *, shown: int = 12
+    ) -> DiagramSum:
+        """What a prediction is the sum of: a line for each field, a vertex where several meet the target.
+
+        Parameters
+        ----------
+        target
+            The column; default the one named when fitting.
+        given
+            What is known of one row: each diagram then has the size it adds. Without: its standard deviation over rows.
+        shown
+            How many diagrams to draw.
+
+        Examples
+        --------
+        >>> import cumulant as cm
+        >>> model = cm.fit({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 3.0, 5.0, 7.0]}, prior=None)
+        >>> print(model.diagrams("y", given={"x": 10.0}))
+        y: 4 where all diagrams are zero
+          x ── y  +17
+          sum: 21
+        """
+        from cumulant.explain.diagrams import diagrams_of
+
+        return diagrams_of(self, self._target(target), given, shown=shown)
 
     def cross_validate(self, target: str | None = None) -> pd.DataFrame:
         """R², RMSE and log-likelihood a row on each held-out fold, from the folds of moments alone."""

@@ -211,25 +211,49 @@ class TaylorLaw:
         out[:, self.target] = np.nan
         return out
 
+    def contributions(self, x: Array) -> Array:
+        """What each term adds to ȳ, in the units of the target, for rows of all fields (n, p): (n, M).
+
+        They add up to ȳ less the mean of the target. Inputs that are not known are averaged over.
+        """
+        last = self._last
+        beta = conditional(self.terms.covariance, np.arange(len(self.lifted)), last).coefficients[:, 0]
+        out = np.empty((len(x), len(self.lifted)))
+        for here, points, filled in self._filled(self._without_target(x)):
+            terms = self.lifted.forward(filled).reshape(len(here), points, -1).mean(axis=1)
+            out[here] = (terms - self.terms.mean[:-1]) * beta
+        return out
+
+    def spread(self) -> Array:
+        """Standard deviation over rows of what each term adds to ȳ, in the units of the target (M,)."""
+        g = self.terms
+        beta = conditional(g.covariance, np.arange(len(self.lifted)), self._last).coefficients[:, 0]
+        measured = g.covariance if g.measured is None else g.measured
+        return np.asarray(np.abs(beta) * np.sqrt(np.diag(measured)[:-1]))
+
     def _predict(self, x: Array, *, scales: bool) -> tuple[Array, Array, Array]:
         n = len(x)
         mean, scale, degrees = np.empty(n), np.full(n, np.nan), np.full(n, np.nan)
+        for here, points, filled in self._filled(x):
+            m, s, df = (a.reshape(len(here), points) for a in self._on_terms(filled, scales=scales))
+            mean[here] = m.mean(axis=1)
+            if scales:
+                scale[here] = np.sqrt((s**2).mean(axis=1) + m.var(axis=1))
+                degrees[here] = df[:, 0]
+        return mean, scale, degrees
+
+    def _filled(self, x: Array) -> Iterator[tuple[Index, int, Array]]:
+        """Which rows, how many points stand for each, and these points with no input unknown."""
         needed = np.unique(self.lifted.factors[self.lifted.factors >= 0])
         for rows, observed in patterns(x):
-            block, at = x[rows], np.arange(n)[rows]
+            block, at = x[rows], np.arange(len(x))[rows]
             hidden = np.setdiff1d(needed, observed)
             points = DRAWS if len(hidden) else 1
             step = max(1, BLOCK // (points * max(len(self.lifted), 1)))
             for start in range(0, len(block), step):
-                some, here = block[start : start + step], at[start : start + step]
+                some = block[start : start + step]
                 filled = self._drawn(some, observed, hidden) if len(hidden) else some
-                found = self._on_terms(filled, scales=scales)
-                m, s, df = (a.reshape(len(some), points) for a in found)
-                mean[here] = m.mean(axis=1)
-                if scales:
-                    scale[here] = np.sqrt((s**2).mean(axis=1) + m.var(axis=1))
-                    degrees[here] = df[:, 0]
-        return mean, scale, degrees
+                yield at[start : start + step], points, filled
 
     def _on_terms(self, x: Array, *, scales: bool) -> tuple[Array, Array, Array]:
         terms = np.column_stack([self.lifted.forward(x), np.full(len(x), np.nan)])

@@ -1,0 +1,178 @@
+"""A prediction as a sum of diagrams: each term of the mean is a vertex where other fields meet the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant import storage
+from cumulant.diagrams import Diagram
+from cumulant.diagrams.draw import Drawing, page
+from cumulant.errors import OptionError
+from cumulant.lift import Boolean, Categorical
+from cumulant.solve.fluctuation_law import FluctuationLaw
+from cumulant.solve.linear import conditional
+from cumulant.solve.taylor_law import TaylorLaw
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cumulant.model import Model
+
+    Array = NDArray[np.float64]
+
+__all__ = ["DiagramSum", "diagrams_of"]
+
+Factors = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DiagramSum:
+    """The diagrams of a target, largest first; a notebook draws them.
+
+    Parameters
+    ----------
+    target
+        The column.
+    constant
+        What is predicted when every diagram is zero: the mean, in the units of the target.
+    terms
+        Names of the fields that meet the target at each vertex.
+    sizes
+        What each diagram adds to the prediction, or, of no row in particular, its standard deviation over rows.
+    of_a_row
+        Whether the sizes are those of one row.
+    shown
+        How many are drawn.
+    """
+
+    target: str
+    constant: float
+    terms: tuple[tuple[str, ...], ...]
+    sizes: tuple[float, ...]
+    of_a_row: bool
+    shown: int
+
+    @property
+    def prediction(self) -> float:
+        """The sum of the diagrams and the constant; NaN where they are of no row in particular."""
+        return self.constant + sum(self.sizes) if self.of_a_row else float("nan")
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Sizes by term."""
+        import pandas as pd
+
+        index = pd.Index(["·".join(names) for names in self.terms], name="meets the target", dtype=object)
+        return pd.DataFrame({"size": self.sizes}, index=index)
+
+    def svg(self) -> str:
+        """The largest diagrams as one SVG image."""
+        drawings = [
+            Drawing(_diagram(len(names)), [*names, self.target], self._caption(size), left=len(names))
+            for names, size in list(zip(self.terms, self.sizes, strict=True))[: self.shown]
+        ]
+        return page(drawings, columns=3)
+
+    def save(self, path: str | Path) -> None:
+        """Write the drawing as an SVG file, atomically."""
+        storage.write_atomically(path, self.svg().encode())
+
+    def _caption(self, size: float) -> str:
+        return (f"{size:+.3g}" if self.of_a_row else f"± {size:.3g}").replace("-", "−")
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def __str__(self) -> str:
+        rows = list(zip(self.terms, self.sizes, strict=True))
+        width = max((len("·".join(names)) for names, _ in rows), default=0)
+        head = f"{self.target}: {self.constant:.6g} where all diagrams are zero"
+        lines = [
+            f"  {'·'.join(names):{width}} ── {self.target}  {self._caption(size)}" for names, size in rows[: self.shown]
+        ]
+        if len(rows) > self.shown:
+            rest = sum(size for _, size in rows[self.shown :])
+            lines.append(
+                f"  and {len(rows) - self.shown:,} more" + (f", together {rest:+.3g}" if self.of_a_row else "")
+            )
+        if self.of_a_row:
+            lines.append(f"  sum: {self.prediction:.6g}")
+        return "\n".join([head, *lines])
+
+
+def diagrams_of(model: Model, target: str, given: Mapping[str, Any] | None = None, *, shown: int = 12) -> DiagramSum:
+    """The diagrams that a prediction of ``target`` is the sum of.
+
+    Parameters
+    ----------
+    model
+        The model.
+    target
+        A column of numbers, or true/false.
+    given
+        What is known of one row; None for sizes over all rows.
+    shown
+        How many diagrams to draw.
+
+    Raises
+    ------
+    OptionError
+        The target is a category, or no diagram is to be drawn.
+    """
+    if shown < 1:
+        raise OptionError(f"shown={shown!r}: at least one diagram must be drawn")
+    lift = model.schema.lifts[model.schema.position(target)]
+    if isinstance(lift, Categorical) and not isinstance(lift, Boolean):
+        raise OptionError(f"column '{target}' is a category; ask for the diagrams of a column of numbers")
+    row = None if given is None else model._given(given, [target])
+    at = int(model.schema.independent_of(target)[0])
+    law = model.law.background if isinstance(model.law, FluctuationLaw) else model.law
+    if isinstance(law, TaylorLaw) and int(law.visible[at]) == law.target:
+        constant, found = _of_polynomial(law, row)
+    else:
+        constant, found = _of_lines(model, at, row)
+    ordered = sorted(found.items(), key=lambda item: -abs(item[1]))
+    terms = tuple(tuple(model.fields[f] for f in factors) for factors, _ in ordered)
+    return DiagramSum(target, constant, terms, tuple(size for _, size in ordered), given is not None, shown)
+
+
+def _of_lines(model: Model, at: int, row: Array | None) -> tuple[float, dict[Factors, float]]:
+    """Second order: a line from each known field to the target."""
+    g = model.gaussian
+    others = np.setdiff1d(np.arange(len(model.fields)), model.schema.independent_of(_column(model, at)))
+    known = others if row is None else others[~np.isnan(row[0, others])]
+    beta = conditional(g.covariance, known, np.array([at]), g.low).coefficients[:, 0]
+    size = np.sqrt(np.diag(g.covariance)[known]) if row is None else row[0, known] - g.mean[known]
+    return float(g.mean[at]), {(int(f),): float(b * s) for f, b, s in zip(known, beta, size, strict=True)}
+
+
+def _column(model: Model, at: int) -> str:
+    return model.columns[int(model.schema.column_of_field[model.schema.independent[at]])]
+
+
+def _of_polynomial(law: TaylorLaw, row: Array | None) -> tuple[float, dict[Factors, float]]:
+    """Each monomial of the mean: a vertex. Fields that are fixed are part of the vertex and have no leg."""
+    place = {int(f): i for i, f in enumerate(law.visible)}
+    constant = float(law.terms.mean[-1])
+    sizes = law.spread() if row is None else law.contributions(law.full(row))[0]
+    found: dict[Factors, float] = {}
+    for factors, size in zip(law.lifted.factors, sizes, strict=True):
+        legs = tuple(place[int(f)] for f in factors if int(f) in place)
+        if not legs and row is not None:
+            constant += float(size)
+        elif legs:
+            found[legs] = found.get(legs, 0.0) + float(size)
+    return constant, found
+
+
+def _diagram(inputs: int) -> Diagram:
+    """A line for one input; a vertex where more of them meet the target."""
+    if inputs == 1:
+        return Diagram.of(2, [], [(0, 1)])
+    return Diagram.of(inputs + 1, [inputs + 1], [(leg, inputs + 1) for leg in range(inputs + 1)])
