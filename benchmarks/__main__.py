@@ -10,7 +10,9 @@ from pathlib import Path
 from benchmarks import harness, tables
 from benchmarks.harness import Options
 
-NAMES = ("fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown")
+NAMES = ("fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "accuracy")
+# Of data that a user must fetch first.
+ON_REQUEST = ("accuracy",)
 EPILOG = """\
 With --quick, --size or --case, the results are not those of the tables: they go to a temporary folder, unless --to
 names one. Extra measurements, for example:
@@ -54,7 +56,7 @@ def main() -> None:
         sizes=tuple(given.size or ()),
         cases=tuple(given.case or ()),
     )
-    names = given.names or [*NAMES, "tables"]
+    names = given.names or [*(name for name in NAMES if name not in ON_REQUEST), "tables"]
     folder = given.to or (Path(tempfile.mkdtemp(prefix="cumulant-bench-")) if options.partial else harness.RESULTS)
     for name in names:
         if name == "tables":

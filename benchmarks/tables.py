@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import accuracy
 from benchmarks.disk import FLOOR
 from benchmarks.harness import OURS, RESULTS, ROOT, say
 
@@ -30,6 +31,7 @@ def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
         root / "README.md": summary,
         root / "docs" / "performance.md": details,
         root / "docs" / "sphere.md": solved_once,
+        root / "docs" / "accuracy.md": accuracy_page,
     }
     records = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
     return {
@@ -72,6 +74,11 @@ def details(records: dict[str, Any]) -> str:
     """The block of the page on performance: all that was measured."""
     makers = {"fit": _fit_full, "disk": _disk_full, "digits": _digits_full}
     return _block(records, makers)
+
+
+def accuracy_page(records: dict[str, Any]) -> str:
+    """The block of the page on accuracy."""
+    return _block(records, {"accuracy": lambda record: accuracy.block(record, _table, _where(record))})
 
 
 def solved_once(records: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ def bent() -> pd.DataFrame:
 
 
 THEORIES = {
-    "gaussian": lambda: cm.Gaussian(),
+    "gaussian": cm.Gaussian,
     "taylor": lambda: cm.Taylor(3),
     "fluctuation": lambda: cm.Fluctuation(cm.Taylor(3)),
 }
