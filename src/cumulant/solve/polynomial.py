@@ -1,0 +1,181 @@
+"""F as a polynomial: its value, its gradient, its couplings about any point, and whether it is bounded below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.errors import OptionError
+from cumulant.measure.monomials import Monomials, complete
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["PolynomialAction"]
+
+# Directions that are tried beside the axes and diagonals, and how many of the lowest are followed downhill.
+DIRECTIONS, FOLLOWED, STEPS = 2000, 8, 200
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialAction:
+    """F = Σ θ_a T_a(u) in standard units u = (φ − mean)/sd.
+
+    Parameters
+    ----------
+    columns
+        Names of the fields (p,).
+    mean, sd
+        Origin and unit of each field (p,).
+    terms
+        Monomials as sorted tuples of indices into (1, fields) (N, k).
+    theta
+        Their coefficients in standard units (N,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> terms = np.array([[0, 0, 1, 1], [1, 1, 1, 1]])  # x², x⁴
+    >>> well = PolynomialAction(("x",), np.zeros(1), np.ones(1), terms, np.array([-1.0, 0.5]))
+    >>> well.free_energy(np.array([1.0]))
+    array(-0.5)
+    >>> well.gradient(np.array([1.0]))
+    array([0.])
+    """
+
+    columns: tuple[str, ...]
+    mean: Array
+    sd: Array
+    terms: Index
+    theta: Array
+
+    @cached_property
+    def units(self) -> Array:
+        """Product of the units of each term (N,)."""
+        return np.asarray(np.concatenate([[1.0], self.sd])[self.terms].prod(axis=1))
+
+    def standard(self, phi: Array) -> Array:
+        """u of rows φ (…, p)."""
+        return (np.asarray(phi, dtype=np.float64) - self.mean) / self.sd
+
+    def free_energy(self, phi: Array) -> Array:
+        """F of rows (…, p), less its value at the mean."""
+        return self.value(self.standard(phi))
+
+    def gradient(self, phi: Array) -> Array:
+        """∂F/∂φ of rows (…, p)."""
+        return self.slope(self.standard(phi)) / self.sd
+
+    def value(self, u: Array) -> Array:
+        """F in standard units (…)."""
+        return np.asarray(self._products(u) @ self.theta)
+
+    def slope(self, u: Array) -> Array:
+        """∂F/∂u (…, p)."""
+        u = np.asarray(u, dtype=np.float64)
+        out = np.zeros(u.shape)
+        z = np.concatenate([np.ones((*u.shape[:-1], 1)), u], axis=-1)
+        for position in range(self.terms.shape[1]):
+            # Each factor in turn is differentiated; a power is met as often as it has factors.
+            others = np.delete(self.terms, position, axis=1)
+            part = self.theta * z[..., others].prod(axis=-1)
+            for i in range(u.shape[-1]):
+                out[..., i] += part[..., self.terms[:, position] == i + 1].sum(axis=-1)
+        return out
+
+    def _products(self, u: Array) -> Array:
+        u = np.asarray(u, dtype=np.float64)
+        z = np.concatenate([np.ones((*u.shape[:-1], 1)), u], axis=-1)
+        return np.asarray(z[..., self.terms].prod(axis=-1))
+
+    def along(self, i: int, u: Array) -> Array:
+        """F as a polynomial of field i at rows u (n, p): coefficients (n, k + 1), lowest power first."""
+        k = self.terms.shape[1]
+        z = np.concatenate([np.ones((len(u), 1)), u], axis=1)
+        z[:, i + 1] = 1.0
+        parts = self.theta * z[:, self.terms].prod(axis=2)
+        power = (self.terms == i + 1).sum(axis=1)
+        return np.stack([parts[:, power == n].sum(axis=1) for n in range(k + 1)], axis=1)
+
+    def couplings(self, about: str = "mean") -> dict[tuple[int, ...], float]:
+        """Coefficient of each monomial in F by positions, ``about`` the ``"mean"`` or the ``"origin"``."""
+        if about == "mean":
+            return {
+                tuple(int(i) - 1 for i in term if i): float(value / unit)
+                for term, value, unit in zip(self.terms, self.theta, self.units, strict=True)
+                if value
+            }
+        if about != "origin":
+            raise OptionError(f"about={about!r}: choose 'mean' or 'origin'")
+        p, k = len(self.mean), self.terms.shape[1]
+        t = np.zeros((p + 1, p + 1))
+        t[0, 0] = 1.0
+        t[1:, 0] = -self.mean / self.sd
+        t[1:, 1:] = np.diag(1 / self.sd)
+        used = np.flatnonzero(self.theta)
+        every = Monomials(p, k, complete(p + 1, k))
+        moved = every.linear_map(t, Monomials(p, k, self.terms[used])).T @ self.theta[used]
+        return {
+            tuple(int(i) - 1 for i in term if i): float(value)
+            for term, value in zip(every.tuples, moved, strict=True)
+            if value and term.any()
+        }
+
+    def fix(self, at: Sequence[int], values: Array) -> PolynomialAction:
+        """F of the other fields when these have values in standard units."""
+        p = len(self.mean)
+        rest = [i for i in range(p) if i not in set(at)]
+        z = np.ones(p + 1)
+        z[1 + np.asarray(at, dtype=np.int64)] = values
+        factor = np.where(np.isin(self.terms, np.asarray(at) + 1), z[self.terms], 1.0).prod(axis=1)
+        new = np.zeros(p + 1, dtype=np.int64)
+        new[1 + np.asarray(rest, dtype=np.int64)] = 1 + np.arange(len(rest))
+        tuples, where = np.unique(np.sort(new[self.terms], axis=1), axis=0, return_inverse=True)
+        theta = np.bincount(where.ravel(), self.theta * factor, len(tuples)).astype(np.float64)
+        some = tuples.any(axis=1)
+        names = tuple(self.columns[i] for i in rest)
+        return PolynomialAction(names, self.mean[rest], self.sd[rest], tuples[some], theta[some])
+
+    @cached_property
+    def unbounded(self) -> Array | None:
+        """A direction (p,) in standard units in which F falls for ever, or None if none was found.
+
+        Along a ray F is a polynomial of its length: the highest power must be even and positive. The axes, the
+        diagonals and random directions are tried, and the lowest followed downhill.
+        """
+        p = len(self.mean)
+        rng = np.random.default_rng(0)
+        axes = np.eye(p)
+        pairs = [axes[i] + sign * axes[j] for i in range(min(p, 30)) for j in range(i) for sign in (1, -1)]
+        d = np.vstack([axes, *pairs, rng.normal(size=(DIRECTIONS, p))])
+        d = _unit(np.vstack([d, -d]))
+        degree = (self.terms > 0).sum(axis=1)
+        for power in range(self.terms.shape[1], 0, -1):
+            top = PolynomialAction(self.columns, self.mean, self.sd, self.terms, self.theta * (degree == power))
+            if not top.theta.any():
+                continue
+            value = top.value(d)
+            low = d[np.argsort(value)[:FOLLOWED]]
+            for _ in range(STEPS):
+                low = _unit(low - 0.05 * top.slope(low) / np.abs(top.theta).max())
+            tried = np.vstack([d, low])
+            value = top.value(tried)
+            tolerance = 1e-9 * np.abs(top.theta).max()
+            if value.min() < -tolerance:
+                return np.asarray(tried[np.argmin(value)])
+            flat = tried[value <= tolerance]
+            if not len(flat):
+                return None
+            d = flat
+        return np.asarray(d[0]) if len(d) else None
+
+
+def _unit(d: Array) -> Array:
+    return np.asarray(d / np.linalg.norm(d, axis=1, keepdims=True))
