@@ -115,7 +115,7 @@ def test_the_targets_equations_alone_do_not_mind_what_the_others_are():
     solution = solve_schwinger_dyson(m, target="y", ridge=0.0, rate=None)
     assert all("y" in term for term in solution.couplings())
     x0, y0 = solution.action.mean
-    phi = np.column_stack([np.repeat([-0.5, 1.0], 41), np.tile(np.linspace(-2, 2, 41), 2)])
+    phi = np.column_stack([np.repeat([-0.5, 1.0], 41), np.tile(np.linspace(-1.2, 1.2, 41), 2)])
     got = solution.action.gradient(phi)[:, 1]
     expected = phi[:, 1] + 0.4 * phi[:, 1] ** 3 - phi[:, 0] + 0.4 * phi[:, 0] * phi[:, 1]
     assert np.abs(got - expected).max() < 0.2

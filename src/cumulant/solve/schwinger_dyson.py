@@ -1,9 +1,10 @@
 """Couplings from moments by one linear solve: the Schwinger–Dyson equations.
 
 Integration by parts gives ⟨∂_i O⟩ = ⟨O ∂_i F⟩ for every observable O that does not outgrow exp(−F). With
-F = Σ_b θ_b T_b and O = ∂_i T_a, summed over i, this is A θ = b with A_ab = Σ_i ⟨∂_i T_a ∂_i T_b⟩ and b_a = Σ_i ⟨∂_i² T_a⟩: linear in θ
-whatever the strength of the couplings, without Z and without descent. To second order θ is C⁻¹. It minimises
-½ θᵀAθ − bᵀθ, the score-matching objective, which held-out folds have too, so that they choose the ridge.
+F = Σ_b θ_b T_b and O = ∂_i T_a, summed over i, this is A θ = b with A_ab = Σ_i ⟨∂_i T_a ∂_i T_b⟩ and
+b_a = Σ_i ⟨∂_i² T_a⟩: linear in θ whatever the strength of the couplings, without Z and without descent. To second order
+θ is C⁻¹. It minimises ½ θᵀAθ − bᵀθ, the score-matching objective, which held-out folds have too, so that they choose
+the ridge.
 
 References
 ----------
