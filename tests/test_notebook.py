@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import brentq
 
 import cumulant as cm
 from cumulant import symmetry as sym
@@ -182,6 +183,33 @@ def test_a_page_of_ones_own_is_verified_kept_and_found(tmp_path, own_folder):
     with pytest.raises(OptionError, match="replace=True"):
         cm.notebook.add(path)
     assert cm.notebook.add(path, replace=True).verified
+
+
+def test_a_page_may_bring_a_table_of_its_own(tmp_path):
+    """The concentration of a unit vector in space, by the inverse of Langevin's function."""
+
+    def concentration(m: float) -> float:
+        k = brentq(lambda k: 1 / math.tanh(k) - 1 / k - m, 1e-6, 1e6, xtol=1e-14, rtol=1e-15)
+        return k * (1 - m**2) / m
+
+    text = HALF_NORMAL.replace('"half-normal"', '"langevin"').replace('x = "positive"', 'x = "interval"')
+    text = text.replace("k*x**2/2", "-k*x").replace("2/(pi*m1**2)", "inverse(m1)*m1/(1 - m1**2)")
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    table = tabulate(concentration, 0.05, 0.9, tolerance=1e-10)
+    (tmp_path / "mine.json").write_text(json.dumps({"tables": {"inverse": {"": table.to_dict()}}}), encoding="utf-8")
+    page = cm.notebook.add(tmp_path / "mine.toml")
+    assert [r.passed for r in page.records] == [True, True]
+    answer = cm.notebook.lookup("langevin", moments={"m1": 0.5})
+    assert 1 / math.tanh(answer.couplings["k"]) - 1 / answer.couplings["k"] == pytest.approx(0.5, abs=1e-10)
+
+
+def test_a_page_of_ones_own_takes_measured_moments(tmp_path):
+    path = tmp_path / "half.toml"
+    path.write_text(HALF_NORMAL, encoding="utf-8")
+    cm.notebook.add(path)
+    x = np.abs(np.random.default_rng(0).normal(size=1000))
+    answer = cm.notebook.lookup("half-normal", None, cm.measure({"x": x}))
+    assert answer.couplings["k"] == pytest.approx(2 / (math.pi * x.mean() ** 2), rel=1e-12)
 
 
 def test_a_page_that_is_wrong_is_not_written(tmp_path, own_folder):
