@@ -41,6 +41,8 @@ def test_lookup_prints_couplings_with_errors(cli: Cli) -> None:
     assert "h = 0.693147 ± 0.071" in cli("notebook", "lookup", "poisson", "m1=2", "--count", "100").ok().out
     answer = json.loads(cli("notebook", "lookup", "poisson", "m1=2", "--json").ok().out)
     assert answer["couplings"]["h"] == pytest.approx(0.6931471805599453)
+    answer = json.loads(cli("notebook", "lookup", "gaussian-time", "c=[1, 0.5]", "--json").ok().out)
+    assert answer["couplings"] == {"a": [0.5], "s2": 0.75}
     assert "NAME=VALUE" in cli("notebook", "lookup", "poisson", "2").refusal(2)
     assert "not a number" in cli("notebook", "lookup", "poisson", "m1=two").refusal(2)
     assert "missing: m4" in cli("notebook", "lookup", "phi4", "m2=1").refusal(2)

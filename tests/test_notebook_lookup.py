@@ -399,3 +399,37 @@ def test_a_model_under_a_group_names_the_page_and_has_its_couplings():
     assert any("page gaussian-exchangeable of the notebook" in note for note in model.notes)
     assert model.universality().page.name == "gaussian-exchangeable"
     assert lookup(cm.Gaussian(), group, m).precision == pytest.approx(model.precision, rel=1e-6)
+
+
+def test_what_cannot_be_looked_up_is_refused_with_a_remedy():
+    one = pd.DataFrame({"a": [True, False, True, True]})
+    assert lookup(cm.Spins("tree"), None, cm.measure(one)).couplings["J"].shape == (0,)
+    pair = pd.DataFrame({"a": [True, False, True, False], "b": [True, True, False, False]})
+    with pytest.raises(DataError, match="three spins"):
+        lookup(cm.Spins("ring"), sym.z2(2), cm.measure(pair))
+    with pytest.raises(DataError, match="constant"):
+        lookup(cm.Spins("none"), None, cm.measure(pd.DataFrame({"a": [1.0, 1.0], "b": [1.0, -1.0]})))
+    with pytest.raises(DataError, match="never been seen"):
+        lookup(cm.Spins("chain"), None, cm.measure(pd.DataFrame({"a": [1.0, -1.0], "b": [1.0, -1.0]})))
+    with pytest.raises(DataError, match="0 rows"):
+        lookup(cm.Gaussian(), None, cm.measure({"a": np.zeros(0), "b": np.zeros(0)}))
+    with pytest.raises(DataError, match="constant"):
+        lookup(cm.Polynomial(4), sym.z2(["x"]), cm.measure({"x": np.full(9, 3.0)}, order=4))
+    with pytest.raises(DataError, match="does not vary"):
+        lookup(cm.Gaussian(), sym.symmetric(2), cm.measure({"a": [1.0, 2.0, 3.0], "b": [3.0, 2.0, 1.0]}))
+
+
+def test_a_mean_of_a_hundred_million_does_not_matter():
+    x = draw(lambda x: x**4 / 24, -6, 6, 20_000)
+    near_zero = lookup(cm.Polynomial(4), sym.z2(["x"]), cm.measure({"x": x}, order=4))
+    far = lookup(cm.Polynomial(4), sym.z2(["x"]), cm.measure({"x": x + 1e8}, order=4))
+    assert far.couplings == pytest.approx(near_zero.couplings, abs=1e-6)
+
+
+def test_rows_with_gaps_are_left_out_of_higher_moments():
+    x = draw(lambda x: x**4 / 24, -6, 6, 2_000)
+    frame = pd.DataFrame({"x": np.where(np.arange(2000) % 10 == 0, np.nan, x)})
+    with pytest.warns(cm.CumulantWarning, match="200 of 2,000"):
+        some = lookup(cm.Polynomial(4), sym.z2(["x"]), cm.measure(frame, order=4))
+    whole = lookup(cm.Polynomial(4), sym.z2(["x"]), cm.measure(frame.dropna(), order=4))
+    assert some.couplings == pytest.approx(whole.couplings, rel=1e-9)

@@ -21,6 +21,7 @@ EXAMPLES = (
     "cumulant notebook show phi4",
     "cumulant notebook search 'random intercept'",
     "cumulant notebook lookup phi4 m2=1.0 m4=2.0 --count 10000",
+    "cumulant notebook lookup gaussian-time c='[1, 0.7, 0.4]'",
     "cumulant notebook add my-class.toml",
     "cumulant notebook verify",
 )
@@ -60,7 +61,12 @@ def show_page(name: PageName, json: o.Json = False) -> None:
 def lookup_page(
     name: PageName,
     numbers: Annotated[
-        list[str], typer.Argument(metavar="NAME=NUMBER…", help="The moments it needs.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="NAME=VALUE…",
+            help="The moments it needs: numbers, or lists such as c='[1, 0.5]'.",
+            show_default=False,
+        ),
     ],
     count: Annotated[
         float | None, typer.Option(metavar="ROWS", help="Rows behind them, for standard errors.", show_default=False)
@@ -72,7 +78,7 @@ def lookup_page(
     from cumulant.notebook import lookup
 
     given = o.pairs(numbers, "the moments")
-    answer = lookup(name, moments={k: _number(k, v) for k, v in given.items()}, count=count)
+    answer = lookup(name, moments={k: _value(k, v) for k, v in given.items()}, count=count)
     terminal.say(terminal.as_json(answer.to_dict()) if json else str(answer))
 
 
@@ -131,11 +137,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _number(name: str, text: str) -> float:
+def _value(name: str, text: str) -> Any:
+    import json
+
+    import numpy as np
+
     try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{name}={text} is not a number") from None
+        value = float(text) if not text.startswith("[") else np.array(json.loads(text), dtype=np.float64)
+    except (ValueError, TypeError):
+        raise typer.BadParameter(f"{name}={text} is not a number, nor a list of numbers such as '[1, 0.5]'") from None
+    return value
 
 
 def _overview(found: tuple[Page, ...], json: bool) -> None:

@@ -103,7 +103,8 @@ class Answer:
         lines = [f"{self.page.title} (page {self.page.name})"]
         for coupling in self.page.couplings:
             value, error = self.couplings[coupling.name], self.errors.get(coupling.name)
-            shown = f"{value:.6g}" if np.ndim(value) == 0 else np.array2string(np.asarray(value), precision=4)
+            # Adding zero takes the sign off a zero.
+            shown = f"{value + 0.0:.6g}" if np.ndim(value) == 0 else np.array2string(np.asarray(value), precision=4)
             if error is not None and np.ndim(value) == 0:
                 shown += f" ± {error:.2g}"
             lines.append(f"  {coupling.name} = {shown}  {coupling.meaning}")

@@ -53,7 +53,7 @@ def _records(page: Page) -> Iterator[Record]:
     tables = [one for table in page.tables.values() for one in table.values()]
     if tables:
         pieces = sum(len(t.coefficients) for t in tables)
-        yield Record("tables against the function itself", pieces, max(t.error for t in tables), TABLES_TOLERANCE)
+        yield Record("40 digits, when it was tabulated", pieces, max(t.error for t in tables), TABLES_TOLERANCE)
     family = page.solves.family or ""
     if family in FAMILIES:
         errors = [_family_error(page, family, shape) for shape in FAMILIES[family].shapes]
