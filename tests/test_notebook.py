@@ -220,6 +220,22 @@ def test_a_page_that_is_wrong_is_not_written(tmp_path, own_folder):
     assert not own_folder.exists()
 
 
+def test_a_page_that_gives_no_number_is_not_verified(tmp_path):
+    path = tmp_path / "half.toml"
+    path.write_text(HALF_NORMAL.replace("2/(pi*m1**2)", "log(-m1)"), encoding="utf-8")
+    with np.errstate(invalid="ignore"), pytest.raises(DataError, match="error of inf"):
+        cm.notebook.add(path)
+
+
+def test_a_coupling_that_is_not_finite_is_refused(tmp_path):
+    path = tmp_path / "half.toml"
+    path.write_text(HALF_NORMAL, encoding="utf-8")
+    cm.notebook.add(path)
+    for edge in (0.0, 1e-200, -1e-200):
+        with pytest.raises(DataError, match="no finite couplings"):
+            cm.notebook.lookup("half-normal", moments={"m1": edge})
+
+
 def test_a_page_that_was_changed_after_it_was_verified_is_refused(tmp_path, own_folder):
     path = tmp_path / "half.toml"
     path.write_text(HALF_NORMAL, encoding="utf-8")
@@ -240,6 +256,9 @@ def test_a_page_that_was_changed_after_it_was_verified_is_refused(tmp_path, own_
         ('[verify]\npoints = [{k = 1.0}, {k = 3.0}]', "", "missing: verify"),
         ('title = "Half-normal"', "title = ", "is not a page"),
         ("points = [{k = 1.0}, {k = 3.0}]", "points = []", "nothing to be verified by"),
+        ("points = [{k = 1.0}, {k = 3.0}]", "points = [{j = 1.0}]", "must give k"),
+        ('formula = "k*x**2/2"', 'formula = "j*x**2/2"', "'j', which it cannot know"),
+        ('observable = "x"', 'observable = "k*x"', "'k', which it cannot know"),
     ],
 )  # fmt: skip
 def test_what_is_no_page_is_refused_by_name(tmp_path, old, new, said):

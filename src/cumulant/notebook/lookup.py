@@ -133,11 +133,24 @@ def _answer(match: Match, values: dict[str, Any], count: float | None, columns: 
         raise DataError(f"page '{page.name}': a moment is not finite; it needs {', '.join(page.names)}")
     try:
         otherwise = page.outside(values)
-        couplings = {} if otherwise is not None else page.couplings_at(values)
+        with np.errstate(all="ignore"):
+            couplings = {} if otherwise is not None else page.couplings_at(values)
     except (ValueError, IndexError, TypeError) as error:
         wanted = "; ".join(f"{m.name}: {m.meaning}" for m in page.moments)
         raise DataError(f"page '{page.name}': the moments do not fit each other ({error}); it takes {wanted}") from None
+    except ArithmeticError as error:
+        raise _not_finite(page, str(error)) from None
     if otherwise is not None:
         raise DataError(f"page '{page.name}' does not hold here: {otherwise}")
+    for name, value in couplings.items():
+        if np.iscomplexobj(value) or not np.isfinite(value).all():
+            raise _not_finite(page, name)
     order = match.order if page.solves.family in FAMILIES and columns else None
     return Answer(page, couplings, values, count, columns, match.shape, order)
+
+
+def _not_finite(page: Page, what: str) -> DataError:
+    return DataError(
+        f"page '{page.name}' has no finite couplings for these moments ({what}): they lie on the edge of what the class "
+        "can have; check them, or measure more rows"
+    )

@@ -246,20 +246,24 @@ def _page(data: dict[str, Any], generated: dict[str, Any], digest: str) -> Page:
     conditions = tuple(Condition(parse(c["holds"], ARRAY_FUNCTIONS), c["otherwise"]) for c in data.get("condition", ()))
     formula = data["free_energy"].get("formula")
     steps = (*((n, e) for n, e in definitions), *((c.name, c.formula) for c in couplings))
+    free_energy = None if formula is None else parse(formula)
     _refuse_unknown_names(steps, {*(m.name for m in moments), *solves.parameters})
+    checks = tuple({str(k): float(v) for k, v in p.items()} for p in data["verify"].get("points", ()))
+    if free_energy is not None:
+        _refuse_loose_ends(solves, free_energy, moments, couplings, checks)
     return Page(
         name=_slug(data["name"]),
         title=str(data["title"]),
         summary=" ".join(str(data["summary"]).split()),
         solves=solves,
-        free_energy=None if formula is None else parse(formula),
+        free_energy=free_energy,
         latex=str(data["free_energy"]["latex"]).strip(),
         moments=moments,
         definitions=definitions,
         couplings=couplings,
         conditions=conditions,
         tables=tables,
-        checks=tuple({str(k): float(v) for k, v in p.items()} for p in data["verify"].get("points", ())),
+        checks=checks,
         tolerance=float(data["verify"].get("tolerance", 1e-9)),
         records=_records(generated, digest),
         text=data.get("text", {}),
@@ -323,6 +327,26 @@ def _refuse_unknown_names(steps: tuple[tuple[str, Expression], ...], known: set[
                 f"{name} = {formula.text} uses '{min(unknown)}', which is no moment, parameter or earlier definition"
             )
         known = known | {name}
+
+
+def _refuse_loose_ends(
+    solves: SolvedClass,
+    free_energy: Expression,
+    moments: tuple[Moment, ...],
+    couplings: tuple[Coupling, ...],
+    checks: tuple[Mapping[str, float], ...],
+) -> None:
+    """F is a function of fields and couplings, observables are of fields, and a test point gives every coupling."""
+    given = {*(c.name for c in couplings), *solves.parameters}
+    used = [("F", free_energy, {*solves.fields, *given})]
+    used += [(m.name, m.observable, {*solves.fields, *solves.parameters}) for m in moments if m.observable is not None]
+    for name, formula, known in used:
+        if formula.names - known:
+            raise FileFormatError(f"{name} = {formula.text} uses '{min(formula.names - known)}', which it cannot know")
+    for point in checks:
+        if set(point) != given:
+            wrong = min(set(point) ^ given)
+            raise FileFormatError(f"[verify] points must give {', '.join(sorted(given))}; look at '{wrong}'")
 
 
 def _records(generated: Mapping[str, Any], digest: str) -> tuple[Record, ...]:

@@ -16,7 +16,7 @@ from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.pooling import pooled
 from cumulant.solve.predictive import Fields
 from cumulant.solve.taylor import solve_taylor
-from cumulant.theory import Fluctuation, Gaussian, Taylor
+from cumulant.theory import Fluctuation, Gaussian, Polynomial, Spins, Taylor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,9 @@ def theory_of(theory: Any) -> Any:
         return Gaussian()
     if type(theory) not in SOLVERS:
         known = ", ".join(f"cm.{kind.__name__}()" for kind in SOLVERS)
-        raise OptionError(f"theory={theory!r}: choose 'auto' or {known}")
+        looked_up = isinstance(theory, (Polynomial, Spins))
+        remedy = "; for some classes of it couplings can be looked up: cm.notebook.lookup(theory, group, moments)"
+        raise OptionError(f"theory={theory!r}: choose 'auto' or {known}{remedy if looked_up else ''}")
     return theory
 
 
