@@ -151,6 +151,6 @@ def _answer(match: Match, values: dict[str, Any], count: float | None, columns: 
 
 def _not_finite(page: Page, what: str) -> DataError:
     return DataError(
-        f"page '{page.name}' has no finite couplings for these moments ({what}): they lie on the edge of what the class "
-        "can have; check them, or measure more rows"
+        f"page '{page.name}' has no finite couplings for these moments ({what}): they lie on the edge of what the "
+        "class can have; check them, or measure more rows"
     )
