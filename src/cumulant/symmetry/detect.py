@@ -12,8 +12,9 @@ import numpy as np
 
 from cumulant.errors import OptionError
 from cumulant.symmetry.candidates import Candidate, Observed, propose
-from cumulant.symmetry.chain import is_subgroup, order
+from cumulant.symmetry.chain import order
 from cumulant.symmetry.group import Group
+from cumulant.symmetry.reynolds import parameters, reynolds
 from cumulant.symmetry.scores import Evidence, Rows, weigh
 
 if TYPE_CHECKING:
@@ -233,10 +234,11 @@ def symmetries(
             seen = rows if kind == "covariance" else rows.standardised()
             chosen += propose(Observed(rows.columns, seen.covariance, rows.degrees))
     chosen = _once(chosen)
-    tried = len(chosen) * (2 if scale == "auto" else 1)
-    findings = _ordered([_find(c, rows, scale, tried, level) for c in chosen])
+    # Names and moments share the prior evenly, and each its part among its candidates and scales.
+    shares = {s: 4 * sum(c.source == s for c in chosen) for s in ("names", "moments", "user")}
+    findings = _ordered([_find(c, rows, scale, shares[c.source], level) for c in chosen])
     findings = _ordered(_compared(findings))
-    both = _together(findings, rows, tried, level)
+    both = _together(findings, rows, level)
     return Symmetries(rows.columns, tuple(_ordered(_compared([*findings, *both]))), level, rows.notes)
 
 
@@ -257,7 +259,7 @@ def _compared(findings: Sequence[Finding]) -> list[Finding]:
     """Groups that hold, one inside another: the larger one must explain the rows better, and then implies the other."""
     out = list(findings)
     held = [i for i, f in enumerate(out) if f.verdict == "holds"]
-    inside = {(i, j) for i in held for j in held if i != j and is_subgroup(out[i].group, out[j].group)}
+    inside = {(i, j) for i in held for j in held if i != j and _implies(out[j].group, out[i].group)}
     for i, j in inside:
         if out[i].evidence.log_bayes_factor > out[j].evidence.log_bayes_factor:
             out[j] = replace(out[j], verdict="surpassed")
@@ -268,18 +270,31 @@ def _compared(findings: Sequence[Finding]) -> list[Finding]:
     return out
 
 
-def _together(findings: Sequence[Finding], rows: Rows, tried: int, level: float) -> list[Finding]:
+def _implies(whole: Group, part: Group) -> bool:
+    """Whether every covariance invariant under one group is so under the other, which leaves more of them."""
+    a = np.random.default_rng(0).normal(size=(whole.degree, whole.degree))
+    even = reynolds(whole, a + a.T)
+    return bool(np.allclose(reynolds(part, even), even)) and parameters(part, 2) > parameters(whole, 2)
+
+
+def _together(findings: Sequence[Finding], rows: Rows, level: float) -> list[Finding]:
     """The group that those that hold generate together, as far as it holds too."""
     held = [f for f in findings if f.verdict == "holds"]
     if len(held) < 2:
         return []
     best, parts = held[0], 1
     for other in held[1:]:
-        group = replace(best.group * other.group, name=f"{best.group} × {other.group}")
+        try:
+            group = replace(best.group * other.group, name=f"{best.group} × {other.group}")
+        except OptionError:
+            # Rotations and exchanges that mix their components generate no group of this kind.
+            continue
         scale = "correlation" if "correlation" in (best.scale, other.scale) else "covariance"
         seen = rows if scale == "covariance" else rows.standardised()
         why = f"{best.why}; {other.why}"
-        found = _judge(Candidate(group, "together", why), weigh(seen, group), tried, level)
+        # Both had to be found.
+        price = sum(f.evidence.log_bayes_factor - f.log_odds for f in (best, other))
+        found = _judge(Candidate(group, "together", why, price), weigh(seen, group), 1, level)
         if found.verdict == "holds" and found.log_odds > best.log_odds:
             best, parts = found, parts + 1
     return [best] if parts > 1 else []

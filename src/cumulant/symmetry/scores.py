@@ -33,6 +33,7 @@ __all__ = ["Evidence", "Rows", "weigh"]
 # Columns so nearly dependent have no likelihood ratio.
 SINGULAR = 1e12
 RELABELLINGS = 20
+FEW_RELABELLINGS = 5
 FEWEST_FOLDS = 5
 MOST_FOLDS = 10
 # Beyond this the folds are merged into a few, and deviations are measured in units of each column.
@@ -375,7 +376,7 @@ def _share(rows: Rows, matrix: Array, unit: Array, broken: Callable[[Array], Arr
     """Squared length of what a map breaks, less the noise in it, over the mean of relabelled matrices."""
     rng = np.random.default_rng(0)
     chance = []
-    for _ in range(RELABELLINGS):
+    for _ in range(RELABELLINGS if len(matrix) <= WIDE else FEW_RELABELLINGS):
         at = rng.permutation(len(matrix))
         chance.append(float((broken(matrix[np.ix_(at, at)]) ** 2).sum()))
     if not np.std(chance) > 1e-9 * np.mean(chance):
