@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["WIDE", "RowSums", "fold_of", "grams"]
 
-# Rows that wait in a fold's buffer: speed is flat from 200 to 500. Of wide tables fewer, so that all buffers together
-# stay within so many bytes.
-DEPTH, LEAST_DEPTH = 256, 128
-BUFFERS = 16 << 20
+# Rows that wait in a fold's buffer. Narrow sums are flat from 200 to 500; wide ones leave the caches at each flush, and
+# gain as far as all buffers together take no more than so many bytes, or an eighth of the sums.
+DEPTH, WIDE_DEPTH, LEAST_DEPTH = 256, 512, 128
+BUFFERS, BUFFERS_SHARE = 16 << 20, 8
 # Fields from which a table is wide: a copy of the sums for each thread would not fit in its cache.
 WIDE = 256
 
@@ -73,7 +73,8 @@ class RowSums:
         self._sums = np.zeros((folds, size))
         if self._native is None:
             return
-        depth = max(LEAST_DEPTH, min(DEPTH, BUFFERS // (8 * folds * (len(shift) + 8))))
+        room = max(BUFFERS, self._sums.nbytes // BUFFERS_SHARE) // (8 * folds * (p + 8))
+        depth = max(LEAST_DEPTH, min(DEPTH if p < WIDE else WIDE_DEPTH, room))
         self._workspace = self._native.cumulant_open(len(shift), folds, depth, threads, self._sums.ctypes.data)
         if not self._workspace:
             raise MemoryError(f"no memory for the sums of {len(shift):,} fields in {folds} folds")
@@ -258,5 +259,7 @@ def grams(z: Array, fold: NDArray[np.int64], folds: int, weights: Array | None =
         else:
             # The square root keeps both factors the same array, which BLAS multiplies at half the cost (syrk).
             scaled = part if w is None else part * np.sqrt(w)[:, None]
-            out[0, k] = scaled.T @ scaled
+            # An overflow is refused by the name of its column when all rows are in.
+            with np.errstate(over="ignore"):
+                out[0, k] = scaled.T @ scaled
     return out

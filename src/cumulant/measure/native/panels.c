@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define WIDTH 8
+/* Panels that are multiplied with all others while they are in cache. */
+#define LEFT 16
 /* Rows that are packed at a time. */
 #define BLOCK 128
 
@@ -105,9 +107,10 @@ static inline int64_t fold_of(uint64_t row, uint64_t folds) {
 #define DISPATCH(call, ...) return call##_plain(__VA_ARGS__)
 #endif
 
-/* Adds the products of all fields with a stripe of panels; returns where the next stripe begins. */
-static int64_t stripe(const double *buffer, int64_t rows, int64_t capacity, int64_t panels, int64_t at, double *sums) {
-    DISPATCH(stripe, buffer, rows, capacity, panels, at, sums);
+/* Adds the products of a block of panels with a stripe of them; returns where the next stripe begins. */
+static int64_t stripe(const double *buffer, int64_t rows, int64_t capacity, int64_t panels, int64_t left, int64_t at,
+                      double *sums) {
+    DISPATCH(stripe, buffer, rows, capacity, panels, left, at, sums);
 }
 
 /* Folds of consecutive rows, or of numbered ones. */
@@ -121,13 +124,14 @@ static double pack_panel(const Workspace *w, const Source *source, int64_t panel
     DISPATCH(pack_panel, w, source, panel, first, rows, slot, scale);
 }
 
-/* Each stripe of the sums, like each panel of the buffers, is one thread's: the order of every sum is the same
- * whatever their number. */
+/* A block of panels stays in the second cache while all stripes pass by it. Each piece of the sums, like each panel of
+ * the buffers, is one thread's: the order of every sum is the same whatever their number. */
 static void multiply(const Workspace *w, const double *buffer, int64_t rows, double *sums) {
-    int64_t width = stripe(buffer, 0, w->capacity, w->panels, 0, sums);
-#pragma omp parallel for schedule(dynamic) num_threads(w->threads) if (w->threads > 1)
-    for (int64_t i = (w->panels - 1) / width; i >= 0; i--)
-        stripe(buffer, rows, w->capacity, w->panels, i * width, sums);
+    int64_t width = stripe(buffer, 0, w->capacity, w->panels, 0, 0, sums);
+    int64_t stripes = (w->panels + width - 1) / width, blocks = (w->panels + LEFT - 1) / LEFT;
+#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(w->threads) if (w->threads > 1)
+    for (int64_t b = 0; b < blocks; b++)
+        for (int64_t i = 0; i < stripes; i++) stripe(buffer, rows, w->capacity, w->panels, b * LEFT, i * width, sums);
 }
 
 static int pack(const Workspace *w, const Source *source, int64_t first, int64_t rows, double *const *slot,

@@ -38,11 +38,13 @@ TARGET static inline __attribute__((always_inline)) void JOIN(tile, ISA)(
     }
 }
 
-/* Adds the products of fields with the WIDE / SPLIT panels from panel `at` on; returns the first panel after them. */
+/* Adds the products of the fields of LEFT panels from panel `left` on with the WIDE / SPLIT panels from panel `at` on;
+ * returns the first panel after those. */
 TARGET static int64_t JOIN(stripe, ISA)(const double *buffer, int64_t rows, int64_t capacity, int64_t panels,
-                                        int64_t at, double *sums) {
+                                        int64_t left, int64_t at, double *sums) {
     int64_t next = at + WIDE / SPLIT, end = next < panels ? next : panels;
-    for (int64_t i = 0; rows && i < end * WIDTH; i += TALL) {
+    int64_t last = left + LEFT < end ? left + LEFT : end;
+    for (int64_t i = left * WIDTH; rows && i < last * WIDTH; i += TALL) {
         /* Only panels that reach the upper triangle. */
         int64_t first = i / WIDTH > at ? i / WIDTH : at, v = first * SPLIT, wide = (end - first) * SPLIT;
         if (wide == SPLIT) JOIN(tile, ISA)(buffer, rows, capacity, i, v, SPLIT, sums);

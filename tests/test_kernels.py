@@ -1,0 +1,178 @@
+"""The sums themselves: whatever kernel, type, layout, chunks and threads, they are the plain sums over the rows."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cumulant as cm
+from cumulant import storage
+from cumulant.errors import DataError
+from cumulant.measure import kernels, native
+
+KERNELS = ["compiled", "NumPy"]
+LAYOUTS = {
+    "rows": np.ascontiguousarray,
+    "columns": np.asfortranarray,
+    "strided": lambda x: np.repeat(np.repeat(x, 2, axis=0), 3, axis=1)[::2, ::3],
+    "backwards": lambda x: x[::-1, ::-1].copy()[::-1, ::-1],
+    "mixed": lambda x: x,
+}
+
+
+@pytest.fixture(params=KERNELS)
+def kernel(request, monkeypatch):
+    if request.param == "NumPy":
+        monkeypatch.setattr(kernels, "library", lambda: None)
+    elif native.library() is None:
+        pytest.skip("the package was installed without a C compiler, so there is only the NumPy twin")
+    return request.param
+
+
+def columns_of(x: np.ndarray, layout: str, single: bool) -> list[np.ndarray]:
+    columns = list(LAYOUTS[layout](x.astype(np.float32) if single else x).T)
+    if layout == "mixed":
+        # Neighbours of different types and strides share a panel.
+        return [c.astype(np.float32) if j % 3 == 0 else c.copy() if j % 3 == 1 else c for j, c in enumerate(columns)]
+    return columns
+
+
+def summed(x: np.ndarray, shift: np.ndarray, fold: np.ndarray, folds: int, weights: np.ndarray | None) -> np.ndarray:
+    """The definition, in extended precision."""
+    z = np.column_stack([np.ones(len(x)), x - shift]).astype(np.longdouble)
+    w = np.ones(len(x)) if weights is None else weights
+    return np.array([(z[fold == k] * w[fold == k, None]).T @ z[fold == k] for k in range(folds)])
+
+
+def accumulated(
+    columns: list[np.ndarray],
+    shift: np.ndarray,
+    folds: int,
+    cuts: list[int],
+    threads: int = 1,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    sums = kernels.RowSums(shift, folds, threads)
+    edges = [0, *cuts, len(columns[0])]
+    for a, b in itertools.pairwise(edges):
+        assert sums.add([c[a:b] for c in columns], a, None if weights is None else weights[a:b]) == b - a
+    return np.asarray(sums.take()).copy()
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_sums_are_those_of_the_definition(data):
+    n, p = data.draw(st.integers(0, 700), "n"), data.draw(st.integers(1, 40), "p")
+    folds, threads = data.draw(st.integers(1, 12), "folds"), data.draw(st.integers(1, 3), "threads")
+    layout, single = data.draw(st.sampled_from(sorted(LAYOUTS)), "layout"), data.draw(st.booleans(), "single")
+    cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=4), "cuts"))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32), "seed"))
+    weighted = data.draw(st.booleans(), "weighted")
+    # Whole numbers over a power of two are the same in float32.
+    x = rng.integers(-1000, 1000, size=(n, p)) / 64.0
+    shift, weights = rng.normal(size=p), rng.random(n) if weighted else None
+    expected = summed(x, shift, kernels.fold_of(np.arange(n), folds), folds, weights)
+    scale = np.abs(expected).max(initial=1.0)
+    for library in (native.library, lambda: None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernels, "library", library)
+            sums = accumulated(columns_of(x, layout, single), shift, folds, cuts, threads, weights)
+            again = accumulated(columns_of(x, layout, single), shift, folds, cuts, threads, weights)
+        np.testing.assert_allclose(
+            storage.unpacked(sums, p + 1), expected.astype(float), rtol=1e-12, atol=1e-13 * scale
+        )
+        np.testing.assert_array_equal(sums, again)
+
+
+@pytest.mark.parametrize("p", [11, kernels.WIDE + 5])
+def test_threads_that_share_rows_change_no_bit(p):
+    x = np.random.default_rng(1).normal(size=(1500, p))
+    one, two, three = (accumulated(list(x.T), np.zeros(p), 3, [700], threads) for threads in (1, 2, 3))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(one, three)
+
+
+@settings(max_examples=25)
+@given(
+    at=st.integers(0, 599), column=st.integers(0, 12), bad=st.sampled_from([np.nan, np.inf, -np.inf]),
+    layout=st.sampled_from(sorted(LAYOUTS)), single=st.booleans(),
+)  # fmt: skip
+def test_rows_before_a_gap_are_added_and_none_after(at, column, bad, layout, single):
+    x = np.random.default_rng(2).integers(-9, 9, size=(600, 13)).astype(float)
+    x[at, column] = bad
+    for library in (native.library, lambda: None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernels, "library", library)
+            sums = kernels.RowSums(np.ones(13), 4)
+            done = sums.add(columns_of(x, layout, single), 0)
+            taken = sums.take()
+        assert at - 128 < done <= at
+        fold = kernels.fold_of(np.arange(done), 4)
+        expected = summed(x[:done], np.ones(13), fold, 4, None).astype(float)
+        np.testing.assert_array_equal(storage.unpacked(taken, 14), expected)
+
+
+def test_a_state_written_back_goes_on_to_the_last_bit(kernel):
+    x = np.random.default_rng(3).normal(size=(900, 17))
+    whole = kernels.RowSums(np.zeros(17), 5)
+    whole.add(list(x[:500].T), 0)
+    saved = [a.copy() for a in whole.state()]
+    other = kernels.RowSums(np.zeros(17), 5)
+    for here, there in zip(other.state(), saved, strict=True):
+        here[...] = there
+    for sums in (whole, other):
+        sums.add(list(x[500:].T), 500)
+    np.testing.assert_array_equal(whole.take(), other.take())
+    assert not whole.take().any()
+
+
+def test_rows_beside_the_table_are_not_touched(kernel):
+    # The last panel is read by eights where that can be; what lies behind the last cell is not the table's.
+    x = np.full((130, 24), np.nan)
+    x[:, :11] = 1.0
+    assert kernels.RowSums(np.zeros(11), 2).add(list(x[:, :11].T), 0) == 130
+
+
+def test_numbers_near_the_ends_of_the_range(kernel):
+    tiny, huge = np.full((40, 2), 5e-324), np.full((40, 2), 1e153)
+    sums = kernels.RowSums(np.zeros(2), 1)
+    assert sums.add(list(tiny.T), 0) == 40
+    assert sums.take()[0].tolist() == [40.0, 40 * 5e-324, 40 * 5e-324, 0.0, 0.0, 0.0]
+    sums.add(list(huge.T), 0)
+    assert np.isfinite(sums.take()).all()
+    with pytest.raises(DataError, match="column 'x1' holds numbers so large that their squares overflow"):
+        cm.measure(np.array([[1.0, 1e200], [2.0, -1e200]]), precision="double")
+
+
+@settings(max_examples=15)
+@given(cut=st.integers(0, 400), gaps=st.booleans(), p=st.sampled_from([3, 20]), folds=st.sampled_from([1, 10]))
+def test_parts_add_to_the_whole_and_part_again(cut, gaps, p, folds):
+    x = 1e3 + np.random.default_rng(cut).normal(size=(400, p))
+    if gaps:
+        x[7::31, 1] = np.nan
+    whole = cm.measure(x, folds=folds)
+    first, second = cm.measure(x[:cut], folds=folds), cm.measure(x[cut:], folds=folds, rows=cut)
+    for m in (first + second, second + first):
+        np.testing.assert_allclose(m.mean, whole.mean, rtol=1e-12)
+        np.testing.assert_allclose(m.covariance, whole.covariance, rtol=1e-12, atol=1e-11)
+        np.testing.assert_array_equal(m.rows, whole.rows)
+    left = whole - second
+    np.testing.assert_array_equal(left.rows, first.rows)
+    if cut > 2:
+        np.testing.assert_allclose(left.covariance, first.covariance, rtol=1e-9, atol=1e-8)
+
+
+@settings(max_examples=30)
+@given(q=st.integers(0, 150), k=st.integers(1, 3))
+def test_triangles_are_unpacked_as_they_were_packed(q, k):
+    a = np.random.default_rng(q).normal(size=(k, q, q))
+    symmetric = a + a.swapaxes(1, 2)
+    triangle = storage.packed(symmetric)
+    assert triangle.shape == (k, q * (q + 1) // 2)
+    np.testing.assert_array_equal(triangle, symmetric[(slice(None), *np.triu_indices(q))])
+    np.testing.assert_array_equal(storage.unpacked(triangle, q), symmetric)
+    np.testing.assert_array_equal(storage.diagonal(triangle), np.einsum("kii->ki", symmetric))
