@@ -18,8 +18,8 @@ __all__ = ["open_ipc", "open_parquet"]
 
 # Read through a small buffer for each column; otherwise a whole row group is held, which can be gigabytes.
 COLUMN_BUFFER = 64 << 10
-# A batch of this size is still in the cache when its rows are summed; fewer rows would not be worth a batch.
-BATCH_BYTES = 4 << 20
+# Larger batches gain nothing; fewer rows would not be worth a batch.
+BATCH_BYTES = 16 << 20
 BATCH_ROWS = 4096
 # Fewer cells are decoded before a second thread has started.
 PARALLEL_CELLS = 500_000
