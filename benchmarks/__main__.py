@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import harness, tables
 from benchmarks.harness import Options
 
-NAMES = ("fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "accuracy")
+NAMES = ("fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "accuracy")
 # Of data that a user must fetch first.
 ON_REQUEST = ("accuracy",)
 EPILOG = """\

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- performance:begin -->", "<!-- performance:end -->"
 NONE = "–"
+STAGES = ("start-up", "reading", "decoding", "sums")
 
 
 def rewrite() -> None:
@@ -30,6 +31,7 @@ def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
     makers = {
         root / "README.md": summary,
         root / "docs" / "performance.md": details,
+        root / "docs" / "how-fast-and-why.md": reasons,
         root / "docs" / "sphere.md": solved_once,
         root / "docs" / "accuracy.md": accuracy_page,
     }
@@ -117,6 +119,43 @@ def _time(seconds: float) -> str:
     """In the unit that suits it, to two digits."""
     scale, unit = next((one for one in ((1.0, "s"), (1e-3, "ms")) if seconds >= one[0]), (1e-6, "µs"))
     return f"{seconds / scale:.2g} {unit}" if seconds / scale < 100 else f"{seconds / scale:.0f} {unit}"
+
+
+def reasons(records: dict[str, Any]) -> str:
+    """The block of the page that says why a fit takes as long as it does."""
+    return _block(records, {"roofline": _roofline})
+
+
+def _roofline(record: dict[str, Any]) -> list[str]:
+    units = {"memory_bytes": ("Reading memory", "GB/s"), "flops": ("Multiplying matrices", "GFLOP/s")}
+    units["file_bytes"] = ("Reading files in the page cache", "GB/s")
+    rates = [
+        [name, *(f"{_figure(record['rates'][rate][cores] / 1e9)} {unit}" for cores in ("one", "all"))]
+        for rate, (name, unit) in units.items()
+    ]
+    memory = [
+        [_size(case), _figure(case["seconds"]), _figure(case["roof_seconds"]), case["bound"], _percent(case)]
+        for case in record["results"]["memory"]
+    ]
+    files = [
+        [
+            f"{_size(case, 1)} {_FORMAT[case['format']]}", *(_figure(case["stages"][stage]) for stage in STAGES),
+            _figure(case["seconds"]), case["bound"], _percent(case),
+        ]
+        for case in record["results"]["files"]
+    ]  # fmt: skip
+    return [
+        "### The roof", record["method"], _where(record),
+        "**What the machine can do**", _table(["", "one core", "all cores"], rates),
+        "**From arrays in memory**: seconds, and the roof's.",
+        _table(["", "measured", "roof", "bound by", "roof / measured"], memory),
+        "**From files**: seconds of each stage alone, of the whole process, and the stages' sum over the whole.",
+        _table(["", *STAGES, "whole", "bound by", "stages / whole"], files),
+    ]  # fmt: skip
+
+
+def _percent(case: dict[str, Any]) -> str:
+    return f"{100 * case['fraction']:.0f} %"
 
 
 def _block(records: dict[str, Any], makers: dict[str, Callable[[dict[str, Any]], list[str]]]) -> str:

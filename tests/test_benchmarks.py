@@ -18,9 +18,11 @@ from engines import require
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-harness, synthetic, tables, from_files = (
-    importlib.import_module(f"benchmarks.{name}") for name in ("harness", "synthetic", "tables", "from_files")
+harness, synthetic, tables, from_files, roofline = (
+    importlib.import_module(f"benchmarks.{name}")
+    for name in ("harness", "synthetic", "tables", "from_files", "roofline")
 )
+PAGES = [ROOT / name for name in ("README.md", "docs/performance.md", "docs/how-fast-and-why.md")]
 
 RECORD = {
     "method": "as one does",
@@ -35,7 +37,7 @@ RECORD = {
 # ---------------------------------------------------------------------------------------------- the documentation
 
 
-@pytest.mark.parametrize("page", [page for page in (ROOT / "README.md", ROOT / "docs/performance.md") if page.exists()])
+@pytest.mark.parametrize("page", [page for page in PAGES if page.exists()])
 def test_the_figures_shown_are_those_measured(page: Path) -> None:
     assert page.read_text("utf-8") == tables.pages()[page], "run: python -m benchmarks tables"
 
@@ -215,18 +217,34 @@ def test_quick_run_measures_all_that_the_tables_show(tmp_path: Path) -> None:
     done = [
         benchmark("fit", "--quick", "--to", str(tmp_path), *peers),
         benchmark("digits", "--quick", "--to", str(tmp_path), *peers),
+        benchmark("roofline", "--quick", "--to", str(tmp_path)),
         benchmark("disk", "--quick", "--to", str(tmp_path), "--case", "polars, column sums alone"),
     ]
-    assert [run.returncode for run in done] == [0, 0, 0], done[-1].stderr
+    assert [run.returncode for run in done] == [0, 0, 0, 0], done[-1].stderr
     records = {path.stem: json.loads(path.read_text("utf-8")) for path in tmp_path.glob("*.json")}
-    assert set(records) == {"fit", "digits", "disk"}
+    assert set(records) == {"fit", "digits", "disk", "roofline"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", records["fit"]["machine"]["date"])
     cases = [result["cases"] for record in ("fit", "disk") for result in records[record]["results"]]
     errors = [case["coefficient_error"] for row in cases for case in row.values()]
     assert max(error for error in errors if error is not None) < 1e-9
     assert tables.summary(records).count("**cumulant**") == 3
     assert "scikit-learn LinearRegression" in tables.details(records)
+    assert tables.reasons(records).count("| 2,000 × ") == 3
     assert {path: path.read_bytes() for path in harness.RESULTS.glob("*.json")} == before
+
+
+def test_the_roof_is_the_slower_of_memory_and_arithmetic() -> None:
+    rates = {"memory_bytes": {"all": 8e9}, "flops": {"all": 1e9}}
+    narrow = roofline.in_memory(1_000_000, 1, 0.01, {**rates, "flops": {"all": 1e10}})
+    assert (narrow["bound"], narrow["roof_seconds"], narrow["fraction"]) == ("memory", 1e-3, pytest.approx(0.1))
+    wide = roofline.in_memory(1000, 99, 0.0198, rates)
+    assert (wide["bound"], wide["roof_seconds"], wide["fraction"]) == ("arithmetic", 9.9e-3, pytest.approx(0.5))
+
+
+def test_rates_are_measured_for_one_core_and_for_all() -> None:
+    found = roofline.rates(small=True)
+    assert set(found) == {"memory_bytes", "flops", "file_bytes"}
+    assert all(rate["one"] > 0 and rate["all"] > 0 for rate in found.values())
 
 
 @pytest.mark.parametrize("arguments", [["speed"], ["fit", "--size", "many"]])

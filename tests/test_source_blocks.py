@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import cumulant as cm
+from commandline import environment
 from cumulant.errors import DataError
 from cumulant.source import open_table
 from cumulant.source.blocks import Block, parsed
@@ -163,3 +169,23 @@ def test_rows_come_as_batches_of_the_schema(tmp_path):
     assert parsed(block, dialect, {"a": pa.float64(), "b": pa.float64()}).to_pydict() == {"a": [2, 4], "b": [1, 3]}
     assert parsed(block, dialect, {"word": pa.string()}).to_pydict() == {"word": ["x", "y"]}
     assert parsed(Block(memoryview(b"\n"), 1), dialect, {"word": pa.string()}).num_rows == 0
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_an_interrupt_ends_a_pass_on_threads(tmp_path, ending):
+    path = tmp_path / f"table.{ending}"
+    table = pa.table(dict(zip("abc", np.random.default_rng(0).standard_normal((3, 300_000)), strict=True)))
+    (pa_csv.write_csv if ending == "csv" else pq.write_table)(table, path)
+    loop = (
+        "import sys\nimport cumulant as cm\nwhile True:\n    cm.measure(sys.argv[1])\n    print('a pass', flush=True)\n"
+    )
+    words = [sys.executable, "-c", loop, path]
+    with subprocess.Popen(
+        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "a pass\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert errors.splitlines()[-1].startswith("KeyboardInterrupt")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
@@ -269,3 +271,29 @@ def test_home_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "t.csv").write_text("a\n1\n")
     assert rows(open_table("~/t.csv")) == [{"a": 1.0}]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("change", ["append", "rewrite", "replace", "remove"])
+def test_a_file_that_changes_under_way_is_told(tmp_path, ending, change):
+    path = tmp_path / f"table.{ending}"
+    table = pa.table({"x": [1.0, 2.0, 3.0]})
+    (pa_csv.write_csv if ending == "csv" else pq.write_table)(table, path)
+    content = path.read_bytes()
+    opened = open_table(path)
+    batches = opened.open()
+    next(batches)
+    if change == "append":
+        path.write_bytes(content + b"4.0\n")
+    elif change == "rewrite":
+        path.write_bytes(content)
+        os.utime(path, ns=(0, 0))
+    elif change == "replace":
+        (tmp_path / "other").write_bytes(content)
+        (tmp_path / "other").replace(path)
+    else:
+        path.unlink()
+    with pytest.raises(SourceError, match=rf"table\.{ending} changed while it was read.*or read a copy"):
+        list(batches)
+    if change == "rewrite":
+        assert sum(batch.num_rows for batch in opened.open()) == 3

@@ -46,6 +46,8 @@ class ByteSource:
         Whether `open` can be called again.
     position : callable or None
         Fraction of the stored bytes that the last opened stream has read.
+    path : Path or None
+        The file that `open` reads.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ByteSource:
     size: int | None = None
     repeatable: bool = True
     position: Callable[[], float] | None = None
+    path: Path | None = None
 
 
 @dataclass
@@ -101,7 +104,7 @@ def of_path(path: Path) -> ByteSource:
             return iter(())
         return _read_on(start, name) if codec else _slices(path, size)
 
-    return ByteSource(name, head, whole, start, samples, size, True, meter.fraction)
+    return ByteSource(name, head, whole, start, samples, size, True, meter.fraction, path)
 
 
 def of_handle(handle: Any, name: str, *, owned: bool = False) -> ByteSource:

@@ -13,6 +13,7 @@ from cumulant.errors import DataError, SourceError
 from cumulant.source.pages import plain_columns, read_columns
 from cumulant.source.table import Table, build, rows_per_batch
 from cumulant.source.threads import abreast, cores
+from cumulant.source.watch import unchanged
 
 __all__ = ["open_ipc", "open_parquet"]
 
@@ -71,7 +72,8 @@ def open_parquet(paths: Sequence[Path], name: str, columns: list[str] | None, ba
             left -= parts[at].rows
             at += 1
         first = min(left, parts[at].rows) // size * size
-        return rows - left + first, _read_parts(parts[at:], wanted, size, first)
+        rest = parts[at:]
+        return rows - left + first, unchanged([part.path for part in rest], _read_parts(rest, wanted, size, first))
 
     return build(
         name,

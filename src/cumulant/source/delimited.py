@@ -14,6 +14,7 @@ from cumulant.source.dialect import NULLS, Dialect, TextOptions, settle_delimite
 from cumulant.source.locate import explain, unclosed_quote
 from cumulant.source.table import Table, build
 from cumulant.source.threads import cores, in_order
+from cumulant.source.watch import unchanged
 
 __all__ = ["open_delimited"]
 
@@ -43,7 +44,10 @@ def open_delimited(source: ByteSource, columns: list[str] | None, options: TextO
     known = rows if source.whole else None
 
     def start(names: list[str]) -> Iterator[pa.RecordBatch]:
-        return iter(()) if known == 0 else _read(source, dialect, schema, names)
+        if known == 0:
+            return iter(())
+        batches = _read(source, dialect, schema, names)
+        return batches if source.path is None else unchanged([source.path], batches)
 
     return build(
         source.name,
