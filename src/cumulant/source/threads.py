@@ -59,13 +59,14 @@ def in_order(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterat
 def abreast(runs: Sequence[Iterator[T]]) -> Iterator[list[T]]:
     """``zip(*runs)``, each run advanced by a thread of its own, a few steps ahead of what is taken."""
     pools = [ThreadPoolExecutor(1, "cumulant-source") for _ in runs]
-    waiting = [deque(pool.submit(_step, run) for _ in range(AHEAD)) for pool, run in zip(pools, runs, strict=True)]
+    waiting: list[deque[Future[T]]] = [deque() for _ in runs]
+    # A thread may be interrupted as it starts: only a pool that is shut down lets the process end then.
     try:
         while True:
-            steps = []
             for pool, run, queue in zip(pools, runs, waiting, strict=True):
-                steps.append(queue.popleft().result())
-                queue.append(pool.submit(_step, run))
+                while len(queue) <= AHEAD:
+                    queue.append(pool.submit(_step, run))
+            steps = [queue.popleft().result() for queue in waiting]
             if any(step is _END for step in steps):
                 return
             yield steps
