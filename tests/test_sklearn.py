@@ -105,6 +105,33 @@ def test_the_standard_error_is_that_of_a_new_observation():
     np.testing.assert_allclose(both[1], np.column_stack([std, 2 * std]), rtol=1e-8)
 
 
+@pytest.mark.parametrize("order", [3, "auto"])
+def test_a_mean_that_bends(order):
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(400, 2))
+    y = X[:, 0] * X[:, 1] + 0.1 * rng.normal(size=400)
+    assert FreeEnergyRegressor().fit(X, y).score(X, y) < 0.1
+    bent = FreeEnergyRegressor(order=order).fit(X, y)
+    assert bent.score(X, y) > 0.95
+    pieces = FreeEnergyRegressor(order=order).partial_fit(X[:150], y[:150]).partial_fit(X[150:], y[150:])
+    assert np.allclose(pieces.predict(X), bent.predict(X), atol=1e-6)
+    assert bent.coef_.shape == (2,)
+
+
+def test_a_spread_of_its_own():
+    rng = np.random.default_rng(2)
+    X = rng.uniform(-2, 2, size=(1500, 1))
+    y = X[:, 0] + np.exp(0.7 * X[:, 0]) * rng.normal(size=1500)
+    _, std = FreeEnergyRegressor(order=2, density="fluctuating").fit(X, y).predict([[-1.5], [1.5]], return_std=True)
+    assert std[1] / std[0] == pytest.approx(np.exp(0.7 * 3), rel=0.35)
+    with pytest.raises(OptionError, match="use fit"):
+        FreeEnergyRegressor(density="fluctuating").partial_fit(X, y)
+    with pytest.raises(OptionError, match="density='wide'"):
+        FreeEnergyRegressor(density="wide").fit(X, y)
+    with pytest.raises(OptionError, match="one target"):
+        FreeEnergyRegressor(order=3).fit(X, np.column_stack([y, y]))
+
+
 def test_a_feature_missing_in_a_row_is_left_out_of_the_regression_for_that_row():
     X, y = table()
     ours = FreeEnergyRegressor(prior=None).fit(X, y)

@@ -16,6 +16,7 @@ from cumulant.measure import Moments, measure
 from cumulant.model import Model, solve
 from cumulant.solve.linear import conditional
 from cumulant.source import Table, open_table
+from cumulant.theory import Fluctuation, Gaussian, Taylor
 
 try:
     from sklearn.base import (
@@ -120,13 +121,14 @@ class _FreeEnergy(BaseEstimator):  # type: ignore[misc]
         *,
         first: bool,
         lifts: Mapping[str, LiftSpec] | None = None,
-    ) -> None:
+    ) -> Table:
         seen = 0 if first else self.n_samples_seen_
         weights = self._weights(sample_weight, rows)
         if first and weights is not None and not weights.any():
             raise DataError("every sample_weight is zero, so no row is left; at least one weight must be positive")
+        table = self._table(rows, beside)
         m = measure(
-            self._table(rows, beside),
+            table,
             folds=self.folds,
             missing=self.missing,
             lifts=lifts if first else None,
@@ -135,11 +137,13 @@ class _FreeEnergy(BaseEstimator):  # type: ignore[misc]
             rows=seen,
             like=None if first else self.moments_,
             progress=False,
+            requirement=self._theory().requires(),
         )
         self.moments_ = m if first else self.moments_ + m
         self.n_samples_seen_ = seen + rows.shape[0]
         self._target = next(iter(beside)) if len(beside) == 1 else None
         self._model = None
+        return table
 
     @property
     def model_(self) -> Model:
@@ -147,9 +151,12 @@ class _FreeEnergy(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return self._solved() if self._model is None else self._model
 
-    def _solved(self) -> Model:
-        self._model = model = solve(self.moments_, prior=self.prior, target=self._target)
+    def _solved(self, rows: Table | None = None) -> Model:
+        self._model = model = solve(self.moments_, self._theory(), prior=self.prior, target=self._target, rows=rows)
         return model
+
+    def _theory(self) -> Any:
+        return Gaussian()
 
     def _fit_rows(self, X: Any, sample_weight: ArrayLike | None, *, first: bool) -> Self:
         self._learn(self._rows(X, reset=first), {}, sample_weight, first=first)
@@ -187,6 +194,12 @@ class FreeEnergyRegressor(RegressorMixin, _FreeEnergy):  # type: ignore[misc]
         Number of sets of moments kept, for the prior by folds and for ``model_.cross_validate()``.
     weight_kind : "frequency" or "importance", default="frequency"
         Whether a sample of weight w stands for w equal samples, or has variance proportional to 1/w.
+    order : int or "auto", default=2
+        Order of the free energy: with 2 the mean is linear, with k up to 6 a polynomial of degree k − 1; ``"auto"``
+        takes the one under which held-out folds are most likely. Above 2 for one target only.
+    density : "gaussian" or "fluctuating", default="gaussian"
+        Whether the spread about the mean is the same everywhere and Gaussian, or has a strength that may vary and a
+        shape of its own. The latter looks at samples a second time, so it cannot be fitted in pieces.
 
     Attributes
     ----------
@@ -231,6 +244,30 @@ class FreeEnergyRegressor(RegressorMixin, _FreeEnergy):  # type: ignore[misc]
 
     target_names_: list[str]
 
+    def __init__(
+        self,
+        *,
+        prior: str | float | None = "auto",
+        missing: str = "integrate",
+        folds: int = 10,
+        weight_kind: str = "frequency",
+        order: int | str = 2,
+        density: str = "gaussian",
+    ) -> None:
+        self.prior = prior
+        self.missing = missing
+        self.folds = folds
+        self.weight_kind = weight_kind
+        self.order = order
+        self.density = density
+
+    def _theory(self) -> Any:
+        if self.density not in ("gaussian", "fluctuating"):
+            raise OptionError(f"density={self.density!r}: choose 'gaussian' or 'fluctuating'")
+        if self.density == "fluctuating":
+            return Fluctuation(Taylor(self.order))
+        return Gaussian() if self.order == 2 else Taylor(self.order)
+
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Measure X and y in one pass and solve.
 
@@ -253,14 +290,18 @@ class FreeEnergyRegressor(RegressorMixin, _FreeEnergy):  # type: ignore[misc]
         DataError, OptionError, ValueError
             A cell cannot be measured, or shapes or options are wrong; the message names which.
         """
-        self._fit(X, y, sample_weight, first=True)._solved()
+        table = self._fit(X, y, sample_weight, first=True)
+        self._solved(table if self.density == "fluctuating" else None)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Add more samples; in any number of pieces the same as `fit` on all at once. Parameters as in `fit`."""
-        return self._fit(X, y, sample_weight, first=not hasattr(self, "moments_"))
+        if self.density == "fluctuating":
+            raise OptionError("density='fluctuating' looks at the samples twice; use fit, or density='gaussian'")
+        self._fit(X, y, sample_weight, first=not hasattr(self, "moments_"))
+        return self
 
-    def _fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, *, first: bool) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, *, first: bool) -> Table:
         rows = self._rows(X, reset=first)
         values = _finite_targets(y, rows, np.float64)
         columns = values.reshape(len(values), -1)
@@ -268,11 +309,11 @@ class FreeEnergyRegressor(RegressorMixin, _FreeEnergy):  # type: ignore[misc]
         if len(names) != columns.shape[1]:
             raise OptionError(f"y has {columns.shape[1]} targets, earlier pieces had {len(names)}; give the same ones")
         beside = {name: pa.array(np.ascontiguousarray(columns[:, i])) for i, name in enumerate(names)}
-        self._learn(rows, beside, sample_weight, first=first)
+        table = self._learn(rows, beside, sample_weight, first=first)
         if first:
             self.target_names_ = names
             self._one_target = values.ndim == 1
-        return self
+        return table
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Expected value of the targets; features that are missing in a row are integrated out.
@@ -283,7 +324,7 @@ class FreeEnergyRegressor(RegressorMixin, _FreeEnergy):  # type: ignore[misc]
             Features.
         return_std : bool, default=False
             Also return the standard error of a new observation: residual and coefficient uncertainty together, the
-            scale of its Student t distribution.
+            scale of its Student t distribution, or the standard deviation of a quartic one.
 
         Returns
         -------
@@ -311,7 +352,10 @@ class FreeEnergyRegressor(RegressorMixin, _FreeEnergy):  # type: ignore[misc]
 
     @property
     def coef_(self) -> Array:
-        """Coefficients, (n_fields,) or (n_targets, n_fields); 0 for a field that others determine."""
+        """Coefficients, (n_fields,) or (n_targets, n_fields); 0 for a field that others determine.
+
+        Of the linear mean, also where ``order`` lets it bend: ``model_.summary()`` has the terms of a polynomial.
+        """
         coefficients = self._coefficients()
         return coefficients[:, 0] if self._one_target else coefficients.T
 

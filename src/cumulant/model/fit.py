@@ -138,6 +138,7 @@ def solve(
     prior: str | float | None = "auto",
     target: str | Sequence[str] | None = None,
     symmetry: Any = None,
+    rows: Any = None,
 ) -> Model:
     """Solve moments for a free energy.
 
@@ -149,6 +150,8 @@ def solve(
         The ansatz for F.
     prior, target, symmetry
         As in `fit`. Moments that were measured under a group are solved under it.
+    rows
+        The table, for a theory that requires rows beside moments.
 
     Raises
     ------
@@ -160,7 +163,8 @@ def solve(
     ansatz = theory_of(theory)
     if symmetry is not None or isinstance(m, Reduced):
         return _symmetric(m, ansatz, symmetry, prior, target)
-    return _solved(m, ansatz, prior, target, None)
+    some = None if rows is None else _rows(rows, m, ansatz.requires().rows, None)
+    return _solved(m, ansatz, prior, target, some)
 
 
 def _solved(

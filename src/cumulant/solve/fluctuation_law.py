@@ -53,6 +53,11 @@ class Fluctuating:
     size: Array
     shape: Shape
 
+    @property
+    def scale(self) -> Array:
+        """Width of each row (n,): of a Student t its scale, of a quartic theory its standard deviation."""
+        return self.size * self.shape.width
+
     def interval(self, level: float = 0.9) -> tuple[Array, Array]:
         """Lower and upper bounds with equal probability outside."""
         return self.ppf(0.5 - level / 2), self.ppf(0.5 + level / 2)

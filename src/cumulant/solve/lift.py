@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -93,14 +94,18 @@ class Products:
         Positions among the measured moments (M + 2, M + 2), the constant first.
     unit
         What divides each term (M + 2,): the scales of its factors; 1 for the target, which keeps its units.
+    move
+        The sparse matrix (M + 2, M + 2) that takes monomials about the reference point of the moments to those about
+        that of the terms.
     """
 
     at: NDArray[np.int32]
     unit: Array
+    move: Any
 
     @staticmethod
-    def of(measured: Monomials, lifted: Lifted, target: int) -> Products:
-        """Products of ``lifted``, whose reference point is that of the moments."""
+    def of(measured: Monomials, shift: Array, lifted: Lifted, target: int) -> Products:
+        """Products of the terms ``lifted``, from moments about ``shift``."""
         d, order = lifted.factors.shape[1], measured.order
         # In homogeneous coordinates 0 is the constant.
         y = [1 + target] + [0] * (d - 1)
@@ -116,10 +121,39 @@ class Products:
             pairs[:, :d], pairs[:, d : 2 * d] = np.repeat(rows, q, axis=0), np.tile(terms, (len(rows), 1))
             pairs.sort(axis=1)
             at[start : start + step] = measured.find(pairs).reshape(len(rows), q)
-        return Products(at, scale[terms].prod(axis=1))
+        away = (lifted.reference - shift) / lifted.scale
+        return Products(at, scale[terms].prod(axis=1), _moved(lifted.factors, away))
 
     def second_moments(self, estimate: HigherEstimate) -> tuple[Array, Array]:
-        """Mean (M + 1,) and covariance (M + 1, M + 1) of the terms about the reference point, denominator n."""
+        """Mean (M + 1,) and covariance (M + 1, M + 1) of the terms, denominator n; the target about its shift."""
         moments = estimate.moments[self.at] / self.unit[:, None] / self.unit
+        moments = np.asarray(self.move @ (self.move @ moments).T)
         mean = moments[0, 1:]
         return mean, moments[1:, 1:] - np.outer(mean, mean)
+
+
+def _moved(factors: Index, away: Array) -> Any:
+    """Π (u_i − δ_i) as sums of Π u_i over some of the factors, for all monomials, the constant first, a target last."""
+    from scipy import sparse
+
+    m, d = factors.shape
+    base = int(factors.max(initial=0)) + 2
+    digits = base ** np.arange(d, dtype=np.int64)
+
+    def key(f: Index) -> Index:
+        return np.asarray(np.sort(f + 1, axis=1) @ digits)
+
+    keys = np.concatenate([[0], key(factors)])
+    order = np.argsort(keys)
+    # No factor is never left out.
+    step = np.append(-away, 0.0)[factors]
+    rows, columns, values = [np.array([0, m + 1])], [np.array([0, m + 1])], [np.ones(2)]
+    for kept in product((False, True), repeat=d):
+        coefficient = np.where(kept, 1.0, step).prod(axis=1)
+        used = np.flatnonzero(coefficient)
+        smaller = np.where(kept, factors[used], -1)
+        rows.append(1 + used)
+        columns.append(order[np.searchsorted(keys, key(smaller), sorter=order)])
+        values.append(coefficient[used])
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    return sparse.csr_matrix(entries, shape=(m + 2, m + 2))

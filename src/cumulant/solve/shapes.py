@@ -58,6 +58,11 @@ class StudentT:
         return f"heavy-tailed (Student t, ν = {self.degrees:g})" if np.isfinite(self.degrees) else "Gaussian"
 
     @property
+    def width(self) -> float:
+        """Its scale."""
+        return self.scale
+
+    @property
     def _nu(self) -> float:
         # At a million degrees of freedom nothing tells a Student t from a Gaussian.
         return min(self.degrees, 1e6)
@@ -115,6 +120,13 @@ class Quartic:
     def contained(self) -> bool:
         """Whether the density has died away at the ends of the grid."""
         return bool(self._density[[0, -1]].max() < 1e-6 * self._density.max())
+
+    @property
+    def width(self) -> float:
+        """Its standard deviation."""
+        p = self._density / self._density.sum()
+        mean = p @ self._grid
+        return float(np.sqrt(p @ (self._grid - mean) ** 2))
 
     @cached_property
     def _grid(self) -> Array:

@@ -163,6 +163,7 @@ class _Problem:
     lifted: Lifted
     products: Products
     target: int
+    shift: float
 
     @staticmethod
     def of(m: Moments, y: int, degree: int) -> _Problem:
@@ -174,8 +175,11 @@ class _Problem:
             )
         sd = np.sqrt(np.diag(m.total.covariance))
         factors = monomials_of(inputs, degree, _groups(m))
-        lifted = Lifted(factors, m.shift[m.schema.independent], np.where(sd > 0, sd, 1.0))
-        return _Problem(lifted, Products.of(_higher(m).monomials, lifted, y), y)
+        shift, reference = m.shift[m.schema.independent], m.total.mean.copy()
+        # An indicator stays an indicator.
+        reference[_groups(m) >= 0] = 0.0
+        lifted = Lifted(factors, reference, np.where(sd > 0, sd, 1.0))
+        return _Problem(lifted, Products.of(_higher(m).monomials, shift, lifted, y), y, float(shift[y]))
 
     def solve(self, m: Moments, prior: str | float | None, tried: Sequence[float]) -> _Solved:
         """All rows, with masses chosen."""
@@ -187,8 +191,8 @@ class _Problem:
         """Mean and covariance (denominator n) of the terms and the target over some folds, and the rows in them."""
         estimate = _higher(m).estimate(used)
         mean, covariance = self.products.second_moments(estimate)
-        # Terms are measured from the reference point of the sums; the target is wanted as it is.
-        mean[-1] += self.lifted.reference[self.target]
+        # The target is measured from the reference point of the sums, and wanted as it is.
+        mean[-1] += self.shift
         return mean, covariance, estimate.count
 
 
