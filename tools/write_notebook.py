@@ -400,12 +400,15 @@ def _facts(page: Page) -> str:
     default = {"spins": "spin", "potts": "category"}.get(solves.theory, "real")
     kinds = sorted(set(solves.fields.values())) or [default]
     number = "any number" if solves.family or solves.parameters else str(len(solves.fields))
+    fields = f"{', '.join(kinds)}; {number}"
+    if solves.symmetry == "orthogonal" and solves.fields:
+        fields = "the components of a vector"
     pairs = {"none": "no pairs", "full": "all pairs"}
     rows = [
         ("theory", solves.theory),
         ("order", str(solves.order) if solves.order else "all"),
         ("symmetry", solves.symmetry.replace("-", " ")),
-        ("fields", f"{', '.join(kinds)}; {number}"),
+        ("fields", fields),
     ]
     if solves.graph:
         rows.append(("couplings between", pairs.get(solves.graph, f"the edges of a {solves.graph}")))
