@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks import harness, tables
 from benchmarks.harness import Options
 
-NAMES = ("fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "accuracy")
+NAMES = ("fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "accuracy", "symmetry")
 # Of data that a user must fetch first.
-ON_REQUEST = ("accuracy",)
+ON_REQUEST = ("accuracy", "symmetry")
 EPILOG = """\
 With --quick, --size or --case, the results are not those of the tables: they go to a temporary folder, unless --to
 names one. Extra measurements, for example:

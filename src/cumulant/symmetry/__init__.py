@@ -17,6 +17,7 @@ from cumulant.symmetry.chain import contains, elements, is_subgroup, order
 from cumulant.symmetry.declared import Declared, declared, soft, up_to_scale, with_mean
 from cumulant.symmetry.evidence import log_evidence
 from cumulant.symmetry.group import Group, Rotations
+from cumulant.symmetry.invariants import Invariants, invariants
 from cumulant.symmetry.isotypic import Decomposition, Part, applied, found_numerically, gathered, log_determinant
 from cumulant.symmetry.orbits import Orbits, burnside, orbits
 from cumulant.symmetry.reduced import Reduced, reduce
@@ -27,6 +28,7 @@ __all__ = [
     "Declared",
     "Decomposition",
     "Group",
+    "Invariants",
     "Orbits",
     "Part",
     "Reduced",
@@ -43,6 +45,7 @@ __all__ = [
     "gathered",
     "grid_translations",
     "hyperoctahedral",
+    "invariants",
     "is_subgroup",
     "isotypic",
     "key",
