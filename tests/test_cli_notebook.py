@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
+import cumulant as cm
 from commandline import Cli
 from cumulant.notebook import library, pages
 from own_page import HALF_NORMAL
@@ -58,6 +60,19 @@ def test_add_verifies_and_keeps(cli: Cli, tmp_path, own_folder) -> None:
     path.write_text(HALF_NORMAL.replace("2/(pi", "2.1/(pi"), encoding="utf-8")
     assert "is wrong" in cli("notebook", "add", str(path), "--replace").refusal(1)
     assert "no such file" in cli("notebook", "add", str(tmp_path / "none.toml")).refusal(1)
+
+
+def test_classify_says_what_a_model_is(cli: Cli, tmp_path) -> None:
+    x = np.random.default_rng(0).normal(size=(500, 2))
+    model = cm.fit({"a": x[:, 0], "b": x[:, 0] + x[:, 1]}, prior=None)
+    model.save(tmp_path / "m.cumulant")
+    said = cli("notebook", "classify", tmp_path / "m.cumulant").ok().out
+    assert "Gaussian, no symmetry (page gaussian)" in said
+    assert "linear regression" in said
+    found = json.loads(cli("notebook", "classify", tmp_path / "m.cumulant", "--json").ok().out)
+    assert ["a", "b"] in found["relevant"]
+    model.moments.save(tmp_path / "s.cumulant")
+    assert "only a model" in cli("notebook", "classify", tmp_path / "s.cumulant").refusal(2)
 
 
 def test_verify_puts_pages_to_the_test(cli: Cli) -> None:

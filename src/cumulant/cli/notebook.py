@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "EXAMPLES", "HELP"]
 
-HELP = "Symmetry classes that are solved: list, show, search, look up, add and verify their pages."
+HELP = "Symmetry classes that are solved: list, show, search, look up, add and verify their pages; classify a model."
 EXAMPLES = (
     "cumulant notebook list",
     "cumulant notebook show phi4",
@@ -24,6 +24,7 @@ EXAMPLES = (
     "cumulant notebook lookup gaussian-time c='[1, 0.7, 0.4]'",
     "cumulant notebook add my-class.toml",
     "cumulant notebook verify",
+    "cumulant notebook classify houses.cumulant",
 )
 
 PageName = Annotated[str, typer.Argument(metavar="PAGE", help="Name of a page, as list shows it.", show_default=False)]
@@ -127,6 +128,19 @@ def verify_pages(
         raise typer.Exit(1)
 
 
+def classify_model(file: o.ModelFile, json: o.Json = False) -> None:
+    """Say which class a model belongs to, which of its couplings matter, and what else is in that class."""
+    from cumulant.cli import terminal
+    from cumulant.cli.files import load_one
+    from cumulant.model import Model
+
+    model = load_one(file)
+    if not isinstance(model, Model):
+        raise typer.BadParameter(f"{file} holds moments; only a model has a class")
+    found = model.universality()
+    terminal.say(terminal.as_json(found.to_dict()) if json else str(found))
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_pages,
     "show": show_page,
@@ -134,6 +148,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "lookup": lookup_page,
     "add": add_page,
     "verify": verify_pages,
+    "classify": classify_model,
 }
 
 
