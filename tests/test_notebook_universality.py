@@ -7,6 +7,7 @@ import pytest
 
 import cumulant as cm
 from cumulant import symmetry as sym
+from cumulant.errors import OptionError
 from cumulant.notebook.universality import universality
 
 
@@ -63,3 +64,9 @@ def test_phases_of_a_magnet_are_those_of_mean_field(J, phases):
     assert found.page.name == "curie-weiss"
     assert found.physics["coupling strength"] == pytest.approx(J * (n - 1) / n)
     assert found.physics["phases"] == phases
+
+
+def test_more_fields_than_can_be_weighed_are_refused_with_a_remedy():
+    x = np.random.default_rng(0).normal(size=(5, 1001))
+    with pytest.raises(OptionError, match=r"marginal\(columns\)"):
+        cm.fit(x, prior=1.0).universality()

@@ -430,9 +430,14 @@ class Model:
         'gaussian'
         """
         from cumulant.model.laws import ansatz_of
-        from cumulant.notebook.universality import universality
+        from cumulant.notebook.universality import MOST_FIELDS, universality
         from cumulant.symmetry import trivial
 
+        if len(self.fields) > MOST_FIELDS:
+            raise OptionError(
+                f"universality weighs every coupling, and there are {len(self.fields):,} fields; "
+                f"take up to {MOST_FIELDS:,} of them: model.marginal(columns).universality()"
+            )
         own = trivial(self.fields) if self.symmetries is None else self.symmetries.group
         group = own if symmetry is None else symmetry.on(self.fields)
         law = self.law

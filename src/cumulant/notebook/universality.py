@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Universality", "universality"]
+__all__ = ["MOST_FIELDS", "Universality", "universality"]
 
 # A coupling that is zero shows a size of about 1/√N; beyond this many of them it is counted as real.
 SIGMAS = 3.0
+# Every pair is weighed, and every mode of the correlations found.
+MOST_FIELDS = 1_000
 # The page that a theory belongs to where no page has its exact class.
 NEAREST = {Gaussian: "gaussian", Polynomial: "phi4-skew", Spins: "spin-pair"}
 
