@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
     "cumulant", "numpy", "scipy", "pyarrow", "pandas", "scikit-learn", "scikit-learn-intelex", "statsmodels",
-    "polars", "polars-ds", "duckdb", "dask",
+    "polars", "polars-ds", "duckdb", "dask", "pyfixest",
 )  # fmt: skip
 # Container images set these to make runs repeatable on any processor, at the price of one that nobody has.
 FORCED_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,30 +25,30 @@ METHOD = (
     "Least squares of a number on 19 others and a category, whose levels fall by chance, in an Arrow table "
     "(dictionary of text) with default threads. cumulant: measure with ten folds, solve without a prior, summary "
     "(coefficients and errors of numbers and levels); beside it the measuring alone, and that of the numbers without "
-    "the category. scikit-learn: OneHotEncoder, then Ridge (lsqr, tol 1e-8) on the sparse matrix of indicators and "
-    "numbers, coefficients alone; pyfixest: feols, the category absorbed, with the errors of the numbers alone; both "
-    "from a pandas frame with a categorical column. Seconds are of repeated calls in one process, in turn; ratio is "
-    "cumulant's seconds over the peer's in the same round. Extra memory is the peak of resident memory in a fresh "
-    "process above its level with the data loaded and the code run once. Difference is the largest of the numbers' "
-    "coefficients from cumulant's, relative."
+    "the category. 100 levels are fields that are written out, more are kept by level. scikit-learn: OneHotEncoder, "
+    "then Ridge (lsqr, tol 1e-8) on the sparse matrix of indicators and numbers, coefficients alone; pyfixest: feols, "
+    "the category absorbed, with the errors of the numbers alone; both from a pandas frame with a categorical column. "
+    "Seconds are of repeated calls in one process, in turn; ratio is cumulant's seconds over the peer's in the same "
+    "round. Extra memory is the peak of resident memory in a fresh process above its level with the data loaded and "
+    "the code run once. Difference is the largest of the numbers' coefficients from cumulant's, relative."
 )
 
 
 def run(options: Options) -> dict[str, Any]:
     names = options.keep(CASES)
     machine = harness.machine()
-    machine["packages"]["pyfixest"] = harness._version("pyfixest")
     results = []
     for rows, levels in options.sizes or (QUICK if options.quick else SIZES):
         say(f"levels: {rows:,} rows, {levels:,} levels")
         limits = {"rounds": options.rounds, "budget": options.budget}
         shape = {"rows": rows, "levels": levels}
+        load = round(os.getloadavg()[0], 2)
         cases = harness.call("benchmarks.levels:timings", timeout=7200, names=names, **limits, **shape).result
         for name, case in cases.items():
             case["extra_bytes"] = harness.call("benchmarks.levels:memory", name=name, **shape).result
             case["rows_per_second"] = float(f"{rows / case['seconds']['median']:.4g}")
             say(f"  {name:30}{case['seconds']['median']:9.4f} s  +{(case['extra_bytes'] or 0) / 1e6:,.0f} MB")
-        results.append({**shape, "numbers": NUMBERS, "cases": cases})
+        results.append({**shape, "numbers": NUMBERS, "load_at_start": load, "cases": cases})
     parameters = {"folds": 10, "numbers": NUMBERS, "rounds": options.rounds, "seed": 0}
     return {
         "benchmark": "levels", "method": METHOD, "machine": machine, "parameters": parameters, "results": results

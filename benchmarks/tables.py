@@ -74,7 +74,7 @@ def summary(records: dict[str, Any]) -> str:
 
 def details(records: dict[str, Any]) -> str:
     """The block of the page on performance: all that was measured."""
-    makers = {"fit": _fit_full, "disk": _disk_full, "digits": _digits_full}
+    makers = {"fit": _fit_full, "disk": _disk_full, "levels": _levels_full, "digits": _digits_full}
     return _block(records, makers)
 
 
@@ -225,6 +225,18 @@ def _disk_full(record: dict[str, Any]) -> list[str]:
         title = f"{_size(result, 1)}, {_FORMAT[result['format']]} of {_bytes(result['file_bytes'])}"
         parts += [f"**{title}**", _table(head, rows)]
     return parts
+
+
+def _levels_full(record: dict[str, Any]) -> list[str]:
+    results = record["results"]
+    head = [f"{result['levels']:,} levels (load {result['load_at_start']})" for result in results]
+    table = _by_case(results, head, _seconds_and_extra)
+    title = f"### A category of many levels beside {results[0]['numbers']} numbers, {results[0]['rows']:,} rows"
+    return [title, record["method"], _where(record), "Median seconds / extra memory.", table]
+
+
+def _seconds_and_extra(case: dict[str, Any] | None) -> str:
+    return NONE if case is None else f"{_figure(case['seconds']['median'])} / {_bytes(case['extra_bytes'])}"
 
 
 def _digits_full(record: dict[str, Any]) -> list[str]:
