@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cumulant.errors import DataError, FileFormatError, OptionError
+from cumulant.errors import CumulantWarning, DataError, FileFormatError, OptionError
 from cumulant.notebook.page import FORMAT, Page, Record, digest_of, read_page
 from cumulant.notebook.verify import verify
 
@@ -35,10 +36,7 @@ def user_folder() -> Path:
 def pages() -> tuple[Page, ...]:
     """All pages, those of the package first, each verified before it was written.
 
-    Raises
-    ------
-    FileFormatError
-        A page of the user's folder is damaged, or was changed after it was verified.
+    A page of the user's folder that is damaged, or was changed after it was verified, is left out with a warning.
 
     Examples
     --------
@@ -48,7 +46,13 @@ def pages() -> tuple[Page, ...]:
     """
     own = user_folder()
     names = sorted(own.glob("*.toml")) if own.is_dir() else []
-    return built_in() + tuple(_trusted(path, path.stat().st_mtime_ns) for path in names)
+    found = []
+    for path in names:
+        try:
+            found.append(_trusted(path, path.stat().st_mtime_ns))
+        except FileFormatError as error:
+            warnings.warn(f"left out of the notebook: {error}", CumulantWarning, stacklevel=2)
+    return built_in() + tuple(found)
 
 
 def page(name: str) -> Page:
@@ -58,12 +62,14 @@ def page(name: str) -> Page:
     ------
     OptionError
         There is none.
+    FileFormatError
+        It is in the user's folder, and was changed after it was verified.
     """
     if name in _built_in_by_name():
         return _built_in_by_name()[name]
-    for one in pages():
-        if one.name == name:
-            return one
+    own = user_folder() / f"{name}.toml"
+    if own.is_file():
+        return _trusted(own, own.stat().st_mtime_ns)
     import difflib
 
     known = [one.name for one in pages()]
@@ -175,7 +181,8 @@ def _trusted(path: Path, changed: int) -> Page:  # noqa: ARG001 - a changed file
     found = read_page(path)
     if not found.verified:
         raise FileFormatError(
-            f"{path} was changed after it was verified, or never was; add it again: cumulant notebook add {path}"
+            f"{path} was changed after it was verified, or never was; verify it again: cumulant notebook add --replace "
+            f"{path}"
         )
     return found
 
