@@ -201,7 +201,7 @@ def embedded(m: Moments, schema: Schema, t: Array) -> LevelSums:
     high = m.sums.sum(axis=0) if m.schema.wide != schema.wide else np.zeros((m.folds, 0, 0))
     old = [_Old.of(m, column, high) for column in schema.wide]
     lifts = schema.wide_lifts()
-    places = [o.places_in(lift) for o, lift in zip(old, lifts, strict=True)]
+    places = [o.lift.places_in(lift) for o, lift in zip(old, lifts, strict=True)]
     same = t.shape == (len(t), len(t)) and np.array_equal(t, np.eye(len(t)))
     sums = []
     for o, place, lift in zip(old, places, lifts, strict=True):
@@ -246,9 +246,6 @@ class _Old:
             return _Old(Categorical(lift.name, ()), None, slice(0, 0), high[:, :0])
         fields = slice(first, first + len(lift.fields))
         return _Old(lift, None, fields, high[:, fields])
-
-    def places_in(self, lift: Categorical) -> Index:
-        return self.lift.places_in(lift)
 
 
 def _met(m: Moments, a: _Old, b: _Old, high: Array) -> Crossing:
