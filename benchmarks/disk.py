@@ -19,8 +19,9 @@ FLOOR = "polars, column sums alone"
 METHOD = (
     "Least squares with a constant, from a file with pyarrow's defaults (Parquet: snappy, row groups of 2²⁰ rows; CSV: "
     "shortest decimals that read back exactly) in a warm page cache. Each repetition is a fresh process, and its whole "
-    "life is timed, imports included; in turn (A B C A B C …), after one of each. Peak memory is the high-water mark "
-    "of resident memory (VmHWM), mapped files included. Ratio is cumulant's seconds over the peer's in the same round. "
+    "life is timed, imports included; in turn (A B C A B C …), after one of each. Peers that take over twice as long "
+    "may be timed once. Peak memory is the high-water mark of resident memory (VmHWM), mapped files included. Ratio is "
+    "cumulant's seconds over the peer's in the same round. "
     "Column sums alone solve nothing: they show what reading and decoding take. Error is the largest relative error "
     "of a coefficient; the exact solution is known by construction."
 )
