@@ -6,6 +6,7 @@ explain entirely (constant, duplicate, sum of others) is dropped: its coefficien
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ __all__ = ["Conditional", "Factor", "conditional", "factor", "independent_fields
 
 # Columns that are worked on together: enough for BLAS, few enough to take no memory.
 COLUMNS = 64
+# Up to this order NumPy does what LAPACK's triangular routines are for, in less time than importing SciPy takes.
+SMALL = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,13 +112,25 @@ class Factor:
 
 
 def _triangular(a: Array, b: Array, *, lower: bool = True) -> Array:
-    # Imported here: half of what importing the package would cost, and reading a model needs none of it.
+    if len(a) <= SMALL:
+        return _substituted(a, b, range(len(a)) if lower else range(len(a) - 1, -1, -1))
     from scipy.linalg import solve_triangular
 
     return np.asarray(solve_triangular(a, b, lower=lower, check_finite=False))
 
 
+def _substituted(a: Array, b: Array, order: range) -> Array:
+    """Solve a triangular system row by row, from the row with one unknown on."""
+    x = np.zeros(np.shape(b))
+    for i in order:
+        x[i] = (b[i] - a[i] @ x) / a[i, i]
+    return x
+
+
 def _inverse(lower: Array) -> Array:
+    if len(lower) <= SMALL:
+        root = _triangular(lower, np.eye(len(lower)))
+        return np.asarray(root.T @ root)
     from scipy.linalg.lapack import dpotri
 
     # Of an F-ordered matrix the lower triangle is the upper one of its transpose, by rows.
@@ -124,7 +139,10 @@ def _inverse(lower: Array) -> Array:
 
 
 def _cholesky(r: Array) -> tuple[Array, bool]:
-    """Lower factor of a symmetric matrix, in its memory."""
+    """Lower factor of a symmetric matrix, in its memory if it is large."""
+    if len(r) <= SMALL:
+        with suppress(np.linalg.LinAlgError):
+            return np.asarray(np.linalg.cholesky(r), dtype=np.float64), True
     from scipy.linalg.lapack import dpotrf
 
     lower, failed = dpotrf(r.T, lower=1, clean=1, overwrite_a=1)
