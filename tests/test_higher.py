@@ -253,7 +253,7 @@ def test_ugly_tables():
 
 def test_what_cannot_be_is_refused():
     table = skewed(50)
-    for order in (1, 7, True):
+    for order in (1, 11, True):
         with pytest.raises(OptionError, match="moments of order 2 to 10"):
             cm.measure(table, order=order)
     with pytest.raises(OptionError, match="order 4 was not measured"):
