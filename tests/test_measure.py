@@ -36,7 +36,7 @@ def test_a_refused_cell_is_named_by_its_own_row():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": 7}, "order=7: moments of order 2 to 6"),
+        ({"order": 11}, "order=11: moments of order 2 to 10"),
         ({"folds": 0}, "folds=0"),
         ({"missing": "ignore"}, "missing='ignore': choose among 'integrate', 'drop', 'error'"),
         ({"weight_kind": "survey"}, "weight_kind='survey'"),
