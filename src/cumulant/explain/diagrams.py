@@ -105,6 +105,8 @@ class DiagramSum:
             lines.append(f"  sum: {self.prediction:.6g}")
         return "\n".join([head, *lines])
 
+    __repr__ = __str__
+
 
 def diagrams_of(model: Model, target: str, given: Mapping[str, Any] | None = None, *, shown: int = 12) -> DiagramSum:
     """The diagrams that a prediction of ``target`` is the sum of.

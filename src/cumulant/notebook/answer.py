@@ -109,3 +109,5 @@ class Answer:
                 shown += f" ± {error:.2g}"
             lines.append(f"  {coupling.name} = {shown}  {coupling.meaning}")
         return "\n".join(lines)
+
+    __repr__ = __str__

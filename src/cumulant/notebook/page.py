@@ -166,6 +166,9 @@ class Page:
         """Names of the moments and parameters that it takes."""
         return (*(m.name for m in self.moments), *self.solves.parameters)
 
+    def __repr__(self) -> str:
+        return f"Page({self.name}: {self.title})"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data: all that the page says, without its tables."""
         solves = self.solves

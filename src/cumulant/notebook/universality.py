@@ -122,6 +122,8 @@ class Universality:
         ]
         return "\n".join(lines)
 
+    __repr__ = __str__
+
 
 def universality(
     theory: Theory,
