@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cumulant.solve.fluctuation_law import FluctuationLaw
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.levelled import LevelledLaw
+from cumulant.solve.polynomial_law import PolynomialLaw
 from cumulant.solve.structured import SymmetricLaw
 from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.theory import Gaussian, Polynomial, Spins
@@ -19,6 +20,7 @@ __all__ = ["LAWS", "ansatz_of", "name_of"]
 LAWS: dict[str, type[Law]] = {
     "gaussian": GaussianLaw,
     "gaussian beside wide categories": LevelledLaw,
+    "polynomial": PolynomialLaw,
     "symmetric": SymmetricLaw,
     "taylor": TaylorLaw,
     "fluctuation": FluctuationLaw,

@@ -11,6 +11,7 @@ from cumulant.solve.categories import Categories
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.fluctuation import solve_fluctuation
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.interacting import solve_polynomial
 from cumulant.solve.law import Solved
 from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.pooling import pooled
@@ -45,6 +46,7 @@ def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index 
 # follow as an array of fields, or None.
 SOLVERS: dict[type, Callable[..., Solved]] = {
     Gaussian: _gaussian,
+    Polynomial: solve_polynomial,
     Taylor: solve_taylor,
     Fluctuation: solve_fluctuation,
 }

@@ -22,6 +22,8 @@ __all__ = ["PolynomialAction"]
 
 # Directions that are tried beside the axes and diagonals, and how many of the lowest are followed downhill.
 DIRECTIONS, FOLLOWED, STEPS = 2000, 8, 200
+# Standard deviations that descents start from, and their number.
+FAR, DESCENTS = 15.0, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +99,14 @@ class PolynomialAction:
 
     def along(self, i: int, u: Array) -> Array:
         """F as a polynomial of field i at rows u (n, p): coefficients (n, k + 1), lowest power first."""
-        k = self.terms.shape[1]
-        z = np.concatenate([np.ones((len(u), 1)), u], axis=1)
-        z[:, i + 1] = 1.0
-        parts = self.theta * z[:, self.terms].prod(axis=2)
+        z = np.concatenate([np.ones((1, len(u))), u.T])
+        z[i + 1] = 1.0
+        parts = z[self.terms[:, 0]]
+        for factor in self.terms.T[1:]:
+            parts *= z[factor]
         power = (self.terms == i + 1).sum(axis=1)
-        return np.stack([parts[:, power == n].sum(axis=1) for n in range(k + 1)], axis=1)
+        by_power = np.where(power == np.arange(self.terms.shape[1] + 1)[:, None], self.theta, 0.0)
+        return np.asarray((by_power @ parts).T)
 
     def couplings(self, about: str = "mean") -> dict[tuple[int, ...], float]:
         """Coefficient of each monomial in F by positions, ``about`` the ``"mean"`` or the ``"origin"``."""
@@ -148,7 +152,8 @@ class PolynomialAction:
         """A direction (p,) in standard units in which F falls for ever, or None if none was found.
 
         Along a ray F is a polynomial of its length: the highest power must be even and positive. The axes, the
-        diagonals and random directions are tried, and the lowest followed downhill.
+        diagonals and random directions are tried, and the lowest followed downhill; at last F itself is, from far
+        away, because it may fall along a curve though it grows along each ray.
         """
         p = len(self.mean)
         rng = np.random.default_rng(0)
@@ -157,24 +162,36 @@ class PolynomialAction:
         d = np.vstack([axes, *pairs, rng.normal(size=(DIRECTIONS, p))])
         d = _unit(np.vstack([d, -d]))
         degree = (self.terms > 0).sum(axis=1)
+        low: Array | None = None
         for power in range(self.terms.shape[1], 0, -1):
             top = PolynomialAction(self.columns, self.mean, self.sd, self.terms, self.theta * (degree == power))
             if not top.theta.any():
                 continue
             value = top.value(d)
-            low = d[np.argsort(value)[:FOLLOWED]]
-            for _ in range(STEPS):
-                low = _unit(low - 0.05 * top.slope(low) / np.abs(top.theta).max())
-            tried = np.vstack([d, low])
-            value = top.value(tried)
-            tolerance = 1e-9 * np.abs(top.theta).max()
-            if value.min() < -tolerance:
-                return np.asarray(tried[np.argmin(value)])
-            flat = tried[value <= tolerance]
-            if not len(flat):
-                return None
-            d = flat
-        return np.asarray(d[0]) if len(d) else None
+            tried, found = d, value
+            if low is None:
+                low = d[np.argsort(value)[:FOLLOWED]]
+                for _ in range(STEPS):
+                    low = _unit(low - 0.05 * top.slope(low) / np.abs(top.theta).max())
+                tried, found = np.vstack([d, low]), np.concatenate([value, top.value(low)])
+            scale = np.abs(top.theta).max()
+            if found.min() < -1e-9 * scale:
+                return np.asarray(tried[np.argmin(found)])
+            # Only directions that are exactly flat: what is nearly flat grows in the end.
+            d = d[value <= 0]
+            if not len(d):
+                return self._escape(low, rng)
+        return np.asarray(d[0])
+
+    def _escape(self, low: Array, rng: np.random.Generator) -> Array | None:
+        """Where a descent from far away ends, if it ends farther."""
+        from scipy.optimize import minimize
+
+        for start in FAR * np.vstack([low[:2], _unit(rng.normal(size=(DESCENTS, len(self.mean))))]):
+            end = minimize(self.value, start, jac=self.slope, method="BFGS", options={"maxiter": 300}).x
+            if np.linalg.norm(end) > 3 * FAR:
+                return np.asarray(end / np.linalg.norm(end))
+        return None
 
 
 def _unit(d: Array) -> Array:

@@ -1,0 +1,261 @@
+"""The law exp(−F)/Z of a polynomial F: fields one at a time by quadrature, several by visiting each in turn.
+
+The density of one field given all others is a one-dimensional integral. Unknown fields are integrated out by Gibbs
+sampling, each drawn from just that density (Geman & Geman, IEEE PAMI 6 (1984) 721), and a prediction averages the
+densities that the draws leave, not the draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.lines import GridDensity, draw, log_integral, mixture
+from cumulant.solve.polynomial import PolynomialAction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["PolynomialLaw"]
+
+# Sweeps before the first draw, and draws that a density averages.
+BURN, DRAWS = 20, 40
+# Sweeps after which chains that began at Gaussian draws are taken as rows.
+SWEEPS = 60
+# Draws for ln Z beyond two fields, and for integrals over several unknown fields of a row.
+MANY, SOME = 200_000, 400
+# Rows at a time.
+STEP = 2000
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialLaw:
+    """A law of p fields with interactions; a `cumulant.solve.law.Law`.
+
+    Parameters
+    ----------
+    action
+        F of all its fields, those integrated out among them.
+    whole
+        The Gaussian of the same mean and covariance, of the same fields: where integrals begin.
+    visible
+        Places among them of the fields that are not integrated out (p,).
+    """
+
+    action: PolynomialAction
+    whole: GaussianLaw
+    visible: Index
+
+    @property
+    def mean(self) -> Array:
+        """Mean of each field (p,)."""
+        return self.gaussian.mean
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance of the fields (p, p), as measured."""
+        return self.gaussian.covariance
+
+    @property
+    def precision(self) -> Array:
+        """Second derivative of the effective action at the mean, K = C⁻¹ (p, p)."""
+        return self.gaussian.precision
+
+    @property
+    def count(self) -> float:
+        """Rows it was estimated from."""
+        return self.whole.count
+
+    @cached_property
+    def gaussian(self) -> GaussianLaw:
+        """The law of second order of the same mean and covariance."""
+        return self.whole.marginal(self.visible)
+
+    def couplings(self, about: str) -> dict[tuple[int, ...], float]:
+        """Those of F; where fields were integrated out, those of the Gaussian that is left."""
+        if len(self.visible) < len(self.action.mean):
+            return self.gaussian.couplings(about)
+        return self.action.couplings(about)
+
+    # ------------------------------------------------------------------ fewer fields
+
+    def condition(self, observed: Index, values: Array, rest: Index) -> PolynomialLaw:
+        """Observed fields are numbers in F; those neither observed nor in ``rest`` are integrated out."""
+        at = self.visible[observed]
+        others = np.setdiff1d(np.arange(len(self.action.mean)), at)
+        if len(at):
+            u = (values - self.action.mean[at]) / self.action.sd[at]
+            action = self.action.fix([int(i) for i in at], u)
+            whole = self.whole.condition(at, values, others)
+        else:
+            action, whole = self.action, self.whole
+        return PolynomialLaw(action, whole, np.searchsorted(others, self.visible[rest]))
+
+    def marginal(self, at: Index) -> PolynomialLaw:
+        """The others are integrated out."""
+        return replace(self, visible=self.visible[at])
+
+    # ------------------------------------------------------------------ predictions
+
+    def expect(self, x: Array, at: Index) -> Array:
+        """Mean of the first of the fields ``at`` (n,)."""
+        return self.density(x, at, "").mean
+
+    def density(self, x: Array, at: Index, name: str) -> GridDensity:
+        """Its distribution given the fields known in each row."""
+        i = int(self.visible[at[0]])
+        parts = [mixture(self._conditionals(u, i)) for u in self._rows(x, i)]
+        if not parts:
+            return GridDensity(name, np.zeros((0, 2)), np.zeros((0, 2)))
+        nodes, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        sd = self.action.sd[i]
+        return GridDensity(name, self.action.mean[i] + sd * nodes, weights / sd)
+
+    def probabilities(self, x: Array, indicators: Index) -> Array:
+        """Of the levels of a category, which a polynomial F has no place for: by the Gaussian law."""
+        return self.gaussian.probabilities(x, indicators)
+
+    def log_prob(self, x: Array, categories: list[Index]) -> Array:
+        """Log density of rows in nats (n,)."""
+        del categories  # A polynomial F has none.
+        out = [self._log_density(u) for u in self._rows(x, None)]
+        return np.concatenate(out) if out else np.zeros(0)
+
+    def sample(self, n: int, categories: list[Index], rng: np.random.Generator) -> Array:
+        """Random rows (n, p): chains that begin at draws of the Gaussian."""
+        u = self.action.standard(self.whole.sample(n, categories, rng))
+        unknown = np.ones(u.shape, dtype=bool)
+        for first in range(0, n, STEP):
+            rows = slice(first, first + STEP)
+            for _ in range(SWEEPS):
+                u[rows] = self._sweep(u[rows], unknown[rows], rng)
+        return np.asarray((self.action.mean + self.action.sd * u)[:, self.visible])
+
+    def fill(self, x: Array) -> Array:
+        """Rows with unknown fields at their conditional mean (n, p)."""
+        out = x.copy()
+        for j in range(x.shape[1]):
+            absent = np.isnan(x[:, j])
+            if absent.any():
+                out[absent, j] = self.expect(x[absent], np.array([j]))
+        return out
+
+    # ------------------------------------------------------------------ integrals
+
+    def _rows(self, x: Array, target: int | None) -> Iterator[Array]:
+        """Rows of all fields in standard units, some at a time; NaN where unknown, the target among them."""
+        for first in range(0, len(x), STEP):
+            phi = np.full((len(x[first : first + STEP]), len(self.action.mean)), np.nan)
+            phi[:, self.visible] = x[first : first + STEP]
+            if target is not None:
+                phi[:, target] = np.nan
+            yield self.action.standard(phi)
+
+    def _conditionals(self, u: Array, i: int) -> Array:
+        """F as polynomials of field i (n, draws, k + 1), for draws of the other unknown fields."""
+        unknown = np.isnan(u)
+        others = np.delete(unknown, i, axis=1).any()
+        u = self._begun(u)
+        if not others:
+            return self.action.along(i, u)[:, None]
+        rng = np.random.default_rng(SEED)
+        out = []
+        for sweep in range(BURN + DRAWS):
+            u = self._sweep(u, unknown, rng)
+            if sweep >= BURN:
+                out.append(self.action.along(i, u))
+        return np.stack(out, axis=1)
+
+    def _begun(self, u: Array) -> Array:
+        """Unknown fields at their Gaussian mean."""
+        phi = self.action.mean + self.action.sd * u
+        return self.action.standard(self.whole.fill(phi)) if np.isnan(u).any() else u
+
+    def _sweep(self, u: Array, unknown: NDArray[np.bool_], rng: np.random.Generator) -> Array:
+        """Each unknown field drawn anew, given all others."""
+        u = u.copy()
+        for i in range(u.shape[1]):
+            rows = np.flatnonzero(unknown[:, i])
+            if len(rows):
+                u[rows, i] = draw(self.action.along(i, u[rows]), rng)
+        return u
+
+    def _log_density(self, u: Array) -> Array:
+        unknown = np.isnan(u)
+        out = np.empty(len(u))
+        units = np.log(self.action.sd)
+        for pattern in np.unique(unknown, axis=0):
+            rows = np.flatnonzero((unknown == pattern).all(axis=1))
+            free = np.flatnonzero(pattern)
+            if not len(free):
+                out[rows] = -self.action.value(u[rows])
+            elif len(free) == 1:
+                out[rows] = log_integral(self.action.along(int(free[0]), np.nan_to_num(u[rows])))
+            elif pattern.all():
+                out[rows] = self.log_partition
+            else:
+                out[rows] = [self._log_integral(row, free, SOME) for row in u[rows]]
+            out[rows] -= self.log_partition + units[~pattern].sum()
+        return out
+
+    @cached_property
+    def log_partition(self) -> float:
+        """ln Z in standard units: by quadrature to two fields, beyond by averaging over draws of a Gaussian."""
+        p = len(self.action.mean)
+        if p == 1:
+            return float(log_integral(self.action.along(0, np.zeros((1, 1))))[0])
+        if p == 2:
+            nodes = np.linspace(-12.0, 12.0, 1201)
+            rows = np.column_stack([nodes, np.zeros(len(nodes))])
+            inner = log_integral(self.action.along(1, rows))
+            return float(np.log(np.exp(inner - inner.max()).sum() * (nodes[1] - nodes[0])) + inner.max())
+        return self._log_integral(np.full(p, np.nan), np.arange(p), MANY)
+
+    def _log_integral(self, row: Array, free: Index, draws: int) -> float:
+        """ln ∫ exp(−F) over the free fields of one row: the last by quadrature, the others by importance sampling.
+
+        F grows faster than any quadratic form, so the ratio to a Gaussian is bounded, and its mean well behaved.
+        """
+        known = np.flatnonzero(~np.isnan(row))
+        sampled, last = free[:-1], int(free[-1])
+        phi = self.action.mean + self.action.sd * row
+        g = self.whole.condition(known, phi[known], sampled) if len(known) else self.whole.marginal(sampled)
+        centre = (g.mean - self.action.mean[sampled]) / self.action.sd[sampled]
+        root = np.linalg.cholesky(g.covariance / np.outer(self.action.sd[sampled], self.action.sd[sampled]))
+        z = np.random.default_rng(SEED).normal(size=(draws, len(sampled)))
+        u = np.tile(np.nan_to_num(row), (draws, 1))
+        u[:, sampled] = centre + z @ root.T
+        proposal = -0.5 * (z**2).sum(axis=1) - np.log(np.diag(root)).sum() - 0.5 * len(sampled) * np.log(2 * np.pi)
+        parts = [log_integral(self.action.along(last, u[i : i + STEP])) for i in range(0, draws, STEP)]
+        ratio = np.concatenate(parts) - proposal
+        return float(np.log(np.exp(ratio - ratio.max()).mean()) + ratio.max())
+
+    # ------------------------------------------------------------------ files
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and plain data that determine it."""
+        arrays, meta = self.whole.to_state()
+        a = self.action
+        mine = {"terms": a.terms, "theta": a.theta, "origin": a.mean, "unit": a.sd, "visible": self.visible}
+        return {**{f"whole.{name}": value for name, value in arrays.items()}, **mine}, {
+            "whole": meta,
+            "fields": list(a.columns),
+        }
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> PolynomialLaw:
+        """The law that `to_state` described."""
+        theirs = {name.removeprefix("whole."): a for name, a in arrays.items() if name.startswith("whole.")}
+        action = PolynomialAction(
+            tuple(meta["fields"]), arrays["origin"], arrays["unit"], arrays["terms"], arrays["theta"]
+        )
+        return cls(action, GaussianLaw.from_state(theirs, meta["whole"]), arrays["visible"])
