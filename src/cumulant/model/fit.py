@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from cumulant.measure import Moments
     from cumulant.model.groups import Models
-    from cumulant.theory import Fluctuation, Taylor
+    from cumulant.theory import Fluctuation, Polynomial, Taylor
 
-    Theory = Gaussian | Taylor | Fluctuation
+    Theory = Gaussian | Taylor | Fluctuation | Polynomial
 
 __all__ = ["fit", "solve"]
 

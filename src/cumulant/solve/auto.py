@@ -64,7 +64,7 @@ def theory_of(theory: Any) -> Any:
         return Gaussian()
     if type(theory) not in SOLVERS:
         known = ", ".join(f"cm.{kind.__name__}()" for kind in SOLVERS)
-        looked_up = isinstance(theory, (Polynomial, Spins))
+        looked_up = isinstance(theory, Spins)
         remedy = "; for some classes of it couplings can be looked up: cm.notebook.lookup(theory, group, moments)"
         raise OptionError(f"theory={theory!r}: choose 'auto' or {known}{remedy if looked_up else ''}")
     return theory
