@@ -136,7 +136,8 @@ def _numbers(block: Block, dialect: Dialect, names: list[str]) -> pa.RecordBatch
         return None
     room = block.lines + 1
     out: NDArray[np.float64] = np.empty((len(names), room))
-    place = np.array([names.index(name) if name in names else -1 for name in dialect.names], np.int64)
+    wanted = {name: i for i, name in enumerate(names)}
+    place = np.array([wanted.get(name, -1) for name in dialect.names], np.int64)
     spelled = [null.encode() for null in dialect.nulls]
     nulls = b"".join(bytes([len(null)]) + null for null in spelled if len(null) <= SPELLING) + b"\xff"
     gaps = np.zeros(1, np.int64)
