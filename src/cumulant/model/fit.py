@@ -18,7 +18,7 @@ from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
 from cumulant.solve.auto import solve_law, theory_of
 from cumulant.symmetry import Declared, Group, Reduced
-from cumulant.theory import Gaussian
+from cumulant.theory import Gaussian, Polynomial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -196,6 +196,8 @@ def _symmetric(
     m: Moments | Reduced, ansatz: Any, symmetry: Any, prior: str | float | None, target: str | Sequence[str] | None
 ) -> Model:
     """The model under a group."""
+    if isinstance(ansatz, Polynomial) and ansatz.order > 2:
+        return _looked_up(m, ansatz, symmetry, prior, target)
     from cumulant.model.imposed import Imposed
     from cumulant.solve.symmetric import solve_symmetric
 
@@ -215,6 +217,27 @@ def _symmetric(
     imposed = Imposed.of(found, state, m)
     notes = found.notes if isinstance(m, Reduced) else m.notes + found.notes
     return Model(m.schema, found.law, found.prior, notes, named, None, symmetries=imposed)
+
+
+def _looked_up(
+    m: Moments | Reduced, ansatz: Polynomial, symmetry: Any, prior: Any, target: str | Sequence[str] | None
+) -> Model:
+    """The model of a class of interacting fields that the notebook holds."""
+    from cumulant.solve.looked_up import solve_looked_up
+
+    group = symmetry.group if isinstance(symmetry, Declared) else symmetry
+    if not isinstance(group, Group) or isinstance(m, Reduced):
+        raise OptionError(
+            f"{ansatz!r} is looked up in the notebook under one group: measure without symmetry=, and solve with a "
+            "group, as cumulant.symmetry.z2(['x'])"
+        )
+    if prior not in ("auto", None):
+        raise OptionError(f"prior={prior!r}: couplings that are looked up take none; leave it out")
+    solved = solve_looked_up(m, ansatz, group)
+    for note in solved.warnings:
+        warnings.warn(note, CumulantWarning, stacklevel=4)
+    named = target if target is None or isinstance(target, str) else None
+    return Model(m.schema, solved.law, solved.prior, m.notes + solved.notes + solved.warnings, named, m)
 
 
 def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
