@@ -10,9 +10,12 @@ from pathlib import Path
 from benchmarks import harness, tables
 from benchmarks.harness import Options
 
-NAMES = ("fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "accuracy", "symmetry")
+NAMES = (
+    "fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "gips", "detect", "gallery",
+    "accuracy", "symmetry",
+)  # fmt: skip
 # Of data that a user must fetch first.
-ON_REQUEST = ("accuracy", "symmetry")
+ON_REQUEST = ("gallery", "accuracy", "symmetry")
 EPILOG = """\
 With --quick, --size or --case, the results are not those of the tables: they go to a temporary folder, unless --to
 names one. Extra measurements, for example:

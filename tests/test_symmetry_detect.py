@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
+import zlib
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pandas as pd
@@ -13,6 +17,7 @@ import cumulant as cm
 import cumulant.symmetry as sym
 from commandline import Cli
 from cumulant.errors import ColumnError, DataError, OptionError
+from cumulant.explain.symmetry_picture import draw_symmetry
 from cumulant.symmetry.candidates import Observed
 from cumulant.symmetry.evidence import likelihood_ratio_tail, shapes
 from cumulant.symmetry.from_moments import transposition_tails
@@ -321,6 +326,38 @@ def test_nothing_suggested() -> None:
 
 
 # ------------------------------------------------------------------ shown
+
+
+def test_a_picture_shows_the_averages_and_the_orbits() -> None:
+    names = ["left", "right", "age"]
+    group = sym.Group.of(names, [[("left", "right")]])
+    m = cm.measure(gaussian(even(group), names, 300))
+    finding = cm.symmetries(m)[0]
+    root = ET.fromstring(draw_symmetry(finding, m))
+    images = root.findall("{http://www.w3.org/2000/svg}image")
+    assert len(images) == 3
+    title = root.find("{http://www.w3.org/2000/svg}title")
+    assert title is not None
+    assert "6 → 4 parameters" in str(title.text)
+    measured, orbits, averaged = (pixels(i.attrib["href"]) for i in images)
+    # Only left and right move: two by two pixels, red green blue and opacity.
+    assert measured.shape == orbits.shape == averaged.shape == (2, 2, 4)
+    assert (averaged[0, 0] == averaged[1, 1]).all()
+    assert (orbits[0, 0] == orbits[1, 1]).all()
+    assert (orbits[0, 1] == orbits[1, 0]).all()
+    assert (orbits[0, 0] != orbits[0, 1]).any()
+
+
+def pixels(href: str) -> np.ndarray:
+    data = base64.b64decode(href.removeprefix("data:image/png;base64,"))
+    assert data.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    start = data.index(b"IDAT")
+    length = struct.unpack(">I", data[start - 4 : start])[0]
+    raw = zlib.decompress(data[start + 4 : start + 4 + length])
+    (crc,) = struct.unpack(">I", data[start + 4 + length : start + 8 + length])
+    assert zlib.crc32(data[start : start + 4 + length]) == crc
+    return np.frombuffer(raw, dtype=np.uint8).reshape(height, 4 * width + 1)[:, 1:].reshape(height, width, 4)
 
 
 def test_it_prints_and_is_plain_data() -> None:

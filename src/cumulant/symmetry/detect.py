@@ -47,7 +47,8 @@ class Finding:
         many alternatives the finder chose among.
     verdict
         ``"holds"``; ``"implied"`` by a larger group that holds; ``"approximate"``: broken, but by less than a quarter
-        of what chance would; ``"local"``: approximate from neighbour to neighbour only; ``"undecided"``: not rejected,
+        of what chance would (never of one found in the moments, which is near by choice); ``"local"``: approximate
+        from neighbour to neighbour only; ``"undecided"``: not rejected,
         but the rows do not speak for it either; ``"surpassed"``: not rejected, but a part of it explains the rows
         better; ``"refused"``.
     """
@@ -318,6 +319,9 @@ def _judge(candidate: Candidate, evidence: Evidence, tried: int, level: float) -
     odds = evidence.log_bayes_factor - candidate.alternatives - log(tried)
     if evidence.p_value_of_verdict <= level / 5:
         verdict = "approximate" if evidence.asymmetry < NEARLY else "local" if evidence.step < NEARLY else "refused"
+        if candidate.source == "moments":
+            # The nearest of many is near by choice.
+            verdict = "refused"
     elif odds > _required(level) and not evidence.heldout < 0:
         verdict = "holds"
     else:
