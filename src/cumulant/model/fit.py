@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cumulant.measure import Moments
     from cumulant.model.groups import Models
-    from cumulant.theory import Fluctuation, Polynomial, Taylor
+    from cumulant.theory import Fluctuation, Taylor
 
     Theory = Gaussian | Taylor | Fluctuation | Polynomial
 
