@@ -228,6 +228,21 @@ def test_mistakes_are_named(bent, call, error, what):
         call(bent)
 
 
+def test_merged_and_forgotten_it_is_the_same_theory(bent, tmp_path):
+    whole = cm.fit(bent, cm.Taylor(3), target="y", prior=None)
+    parts = [cm.fit(bent[a:b], cm.Taylor(3), target="y", prior=None) for a, b in ((0, 150), (150, 400))]
+    parts[1].save(tmp_path / "part.cumulant")
+    merged = parts[0].merge(cm.load(tmp_path / "part.cumulant"))
+    assert np.allclose(merged.predict("y", given=bent), whole.predict("y", given=bent))
+    assert np.allclose(whole.forget(bent[150:]).predict("y", given=bent), parts[0].predict("y", given=bent), atol=1e-6)
+    assert merged.theory == cm.Taylor(3)
+    fluctuating = cm.fit(bent, cm.Fluctuation(cm.Taylor(3)), target="y")
+    with pytest.raises(ValueError, match="fit again"):
+        fluctuating.merge(fluctuating)
+    fluctuating.save(tmp_path / "f.cumulant")
+    assert cm.load(tmp_path / "f.cumulant").theory == cm.Fluctuation(cm.Taylor(3))
+
+
 def test_what_is_not_asked_for_stays_affordable(rng):
     table = pd.DataFrame(rng.normal(size=(300, 60)), columns=[f"x{i}" for i in range(60)])
     model = cm.fit(table, cm.Taylor(), target="x0")

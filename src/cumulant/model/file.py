@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, get_args
 
 from cumulant import storage
 from cumulant.errors import FileFormatError
@@ -14,6 +14,7 @@ from cumulant.model.laws import LAWS, name_of
 from cumulant.model.model import Model
 from cumulant.solve.prior import Prior
 from cumulant.symmetry import Reduced
+from cumulant.theory import Taylor, Theory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ def save(model: Model, path: str | Path, *, moments: bool) -> None:
         "schema": model.schema.to_list(),
         "theory": theory,
         theory: law,
+        "ansatz": [type(model.theory).__name__, asdict(model.theory)],
         "prior": {"mass": prior.mass, "kind": prior.kind, "reason": prior.reason},
         "notes": list(model.notes),
         "target": model.target,
@@ -87,6 +89,15 @@ def _groups(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Groups | M
     return Models(groups, **meta["model"]) if "model" in meta else groups
 
 
+def _ansatz(state: list[Any] | None) -> Theory:
+    """The theory of a model; files of before there were several say nothing and mean the Gaussian one."""
+    name, options = state or ["Gaussian", {}]
+    known: dict[str, type[Theory]] = {kind.__name__: kind for kind in get_args(Theory)}
+    if "background" in options:
+        options = {**options, "background": Taylor(**options["background"])}
+    return known[name](**options)
+
+
 def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
     moments: Moments | Reduced | None = None
     symmetries: Imposed | None = None
@@ -108,4 +119,5 @@ def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         moments=moments if isinstance(moments, Moments) and symmetries is None else None,
         effort=meta["effort"],
         symmetries=symmetries,
+        theory=_ansatz(meta.get("ansatz")),
     )

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from cumulant.measure import Moments
     from cumulant.model.groups import Models
-    from cumulant.theory import Fluctuation, Taylor
+    from cumulant.theory import Theory
 
-    Theory = Gaussian | Taylor | Fluctuation | Polynomial
 
 __all__ = ["fit", "solve"]
 
@@ -180,7 +179,8 @@ def _solved(
     for note in solved.warnings:
         warnings.warn(note, CumulantWarning, stacklevel=3)
     named = target if target is None or isinstance(target, str) else None
-    return Model(m.schema, solved.law, solved.prior, m.notes + solved.notes + solved.warnings, named, m)
+    notes = m.notes + solved.notes + solved.warnings
+    return Model(m.schema, solved.law, solved.prior, notes, named, m, theory=theory)
 
 
 def _under(symmetry: Any, options: dict[str, Any]) -> dict[str, Any]:

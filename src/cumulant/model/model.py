@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +20,7 @@ from cumulant.solve.prior import Prior
 from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.source import open_table
 from cumulant.source.fill import Cells, with_cells
-from cumulant.theory import GaussianAction
+from cumulant.theory import Gaussian, GaussianAction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cumulant.solve.law import Law
     from cumulant.solve.predictive import Fields
     from cumulant.symmetry import Group
+    from cumulant.theory import Theory
 
 __all__ = ["Model"]
 
@@ -64,6 +65,8 @@ class Model:
         What the fit cost (``rows``, ``fields``, ``cpu_seconds``, ``wall_seconds``), where it was timed.
     symmetries
         The symmetry it was solved under, and what that saved; None where there was none. It then holds the moments.
+    theory
+        The ansatz that was solved for, which it is solved for again when rows come or go.
     """
 
     schema: Schema
@@ -74,6 +77,7 @@ class Model:
     moments: Moments | None = None
     effort: Mapping[str, float] | None = None
     symmetries: Imposed | None = None
+    theory: Theory = field(default_factory=Gaussian)
 
     # ------------------------------------------------------------------ what it is
 
@@ -479,7 +483,13 @@ class Model:
         again = {"given": self.prior.mass, "none": None}.get(self.prior.kind, self.prior.kind)
         from cumulant.model.fit import solve
 
-        return solve(m, prior=again, target=self.target, symmetry=self.symmetries and self.symmetries.declared)
+        if self.theory.requires().rows:
+            raise IncompatibleError(
+                f"{type(self.theory).__name__} is seen in rows, not in moments: merge or forget the moments, and "
+                "solve them with rows=, or fit again"
+            )
+        declared = self.symmetries and self.symmetries.declared
+        return solve(m, self.theory, prior=again, target=self.target, symmetry=declared)
 
     def _kept(self, what: str) -> Any:
         """The moments it was solved from, under a symmetry too."""

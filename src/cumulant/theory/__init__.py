@@ -8,6 +8,8 @@ from cumulant.theory.polynomial import Polynomial
 from cumulant.theory.spins import Spins
 from cumulant.theory.taylor import Taylor
 
+Theory = Gaussian | Taylor | Fluctuation | Polynomial
+
 __all__ = [
     "Fluctuation",
     "Gaussian",
@@ -16,5 +18,6 @@ __all__ = [
     "Requirement",
     "Spins",
     "Taylor",
+    "Theory",
     "cumulant_by_differences",
 ]
