@@ -223,6 +223,33 @@ def test_tails_of_transpositions_are_those_of_the_likelihood_ratio() -> None:
         assert tails[i, j] == pytest.approx(expected, rel=0.02)
 
 
+# ------------------------------------------------------------------ third moments
+
+
+def test_third_moments_tell_a_ring_from_one_run_backwards() -> None:
+    """Skewed noise carried forward: its covariance is dihedral, its third cumulant only cyclic."""
+    rng = np.random.default_rng(0)
+    noise = rng.exponential(size=(20_000, 6))
+    x = noise + 0.8 * np.roll(noise, 1, axis=1) + 0.3 * np.roll(noise, 2, axis=1)
+    m = cm.measure(pd.DataFrame(x, columns=list("abcdef")), order=3)
+    groups = [sym.cyclic(m.columns), sym.dihedral(m.columns)]
+    found = {str(f.group): f for f in cm.symmetries(m, groups, search=False)}
+    assert {name: f.verdict for name, f in found.items()} == {"C6": "holds", "D6": "refused"}
+    assert found["C6"].evidence.log_bayes_factor == pytest.approx(found["D6"].evidence.log_bayes_factor)
+
+
+def test_a_flip_of_all_signs_is_refused_by_skewness() -> None:
+    rng = np.random.default_rng(1)
+    mixing = wishart(3, 0)
+    for noise, refused in ((rng.normal(size=(4000, 3)), False), (rng.exponential(size=(4000, 3)), True)):
+        m = cm.measure(pd.DataFrame(noise @ mixing, columns=["a", "b", "c"]), order=3)
+        finding = cm.symmetries(m, sym.z2(["a", "b", "c"]), search=False)[0]
+        assert (finding.verdict == "refused") is refused
+        assert (finding.evidence.p_third < 0.01) is refused
+    second = cm.measure(pd.DataFrame(noise, columns=["a", "b", "c"]))
+    assert np.isnan(cm.symmetries(second, sym.z2(["a", "b", "c"]), search=False)[0].evidence.p_third)
+
+
 # ------------------------------------------------------------------ and nothing else
 
 

@@ -76,9 +76,9 @@ def propose(observed: Observed) -> list[Candidate]:
     return list(found.values())
 
 
-def fingerprint(group: Group) -> bytes:
-    """Equal for groups that leave the same covariances invariant."""
+def fingerprint(group: Group, order: int = 2) -> bytes:
+    """Equal for groups that leave the same moments of this order invariant."""
     from cumulant.symmetry.orbits import orbits
 
-    pairs = orbits(group, 2)
-    return pairs.labels.tobytes() + pairs.signs.tobytes()
+    found = orbits(group, order)
+    return found.labels.tobytes() + found.signs.tobytes()

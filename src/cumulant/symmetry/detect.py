@@ -111,6 +111,7 @@ class Symmetries:
                 "p_value": f.evidence.p_value,
                 "p_folds": f.evidence.p_folds,
                 "p_mean": f.evidence.p_mean,
+                "p_third": f.evidence.p_third,
                 "asymmetry": f.evidence.asymmetry,
                 "step": f.evidence.step,
                 "worth_below": f.evidence.worth_below,
@@ -155,7 +156,7 @@ class Symmetries:
     def __str__(self) -> str:
         if not self.findings:
             return "\n".join((self.summary, *self.notes))
-        shown = self.table.drop(columns=["source", "of", "p_mean", "worth_below"])
+        shown = self.table.drop(columns=["source", "of", "p_mean", "p_third", "worth_below"])
         shown["parameters"] = [f"{e.free} → {e.parameters}" for e in (f.evidence for f in self.findings)]
         text = shown.to_string(index=False, float_format=lambda v: f"{v:.3g}", max_colwidth=44, na_rep="–")
         return "\n".join((self.summary, text, *self.notes))
@@ -165,7 +166,7 @@ class Symmetries:
 
 _COLUMNS = (
     "symmetry", "why", "source", "scale", "parameters", "of", "log_bayes_factor", "log_odds", "heldout", "p_value",
-    "p_folds", "p_mean", "asymmetry", "step", "worth_below", "verdict",
+    "p_folds", "p_mean", "p_third", "asymmetry", "step", "worth_below", "verdict",
 )  # fmt: skip
 
 
@@ -198,8 +199,8 @@ def symmetries(
     level
         How often a table without symmetry may have one accepted. A symmetry holds if no test rejects it at a fifth of
         the level, it predicts folds held out no worse, and its posterior odds against none, divided among all
-        candidates weighed, are better than (1 − level)/(19 level): even odds at 0.05, which simulations show to keep
-        the level.
+        candidates weighed, are better than (1 − level)/level if it was found in the moments, and a nineteenth of that
+        if not: even odds at 0.05.
 
     Returns
     -------
@@ -234,7 +235,7 @@ def symmetries(
         for kind in kinds:
             seen = rows if kind == "covariance" else rows.standardised()
             chosen += propose(Observed(rows.columns, seen.covariance, rows.degrees))
-    chosen = _once(chosen)
+    chosen = _once(chosen, 2 if rows.thirds is None else 3)
     # Names and moments share the prior evenly, and each its part among its candidates and scales.
     shares = {s: 4 * sum(c.source == s for c in chosen) for s in ("names", "moments", "user")}
     findings = _ordered([_find(c, rows, scale, shares[c.source], level) for c in chosen])
@@ -301,12 +302,12 @@ def _together(findings: Sequence[Finding], rows: Rows, level: float) -> list[Fin
     return [best] if parts > 1 else []
 
 
-def _once(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _once(candidates: Sequence[Candidate], order: int) -> list[Candidate]:
     from cumulant.symmetry.candidates import fingerprint
 
     seen: dict[bytes, Candidate] = {}
     for c in candidates:
-        seen.setdefault(fingerprint(c.group), c)
+        seen.setdefault(fingerprint(c.group) + (fingerprint(c.group, order) if order > 2 else b""), c)
     return list(seen.values())
 
 
@@ -322,16 +323,18 @@ def _judge(candidate: Candidate, evidence: Evidence, tried: int, level: float) -
         if candidate.source == "moments":
             # The nearest of many is near by choice.
             verdict = "refused"
-    elif odds > _required(level) and not evidence.heldout < 0:
+    elif evidence.p_third <= level / 5:
+        verdict = "refused"
+    elif odds > _required(level, candidate.source) and not evidence.heldout < 0:
         verdict = "holds"
     else:
         verdict = "undecided"
     return Finding(candidate.group, candidate.source, candidate.why, evidence, odds, verdict)
 
 
-def _required(level: float) -> float:
-    """Log odds that a symmetry needs: even at the level 0.05, where that keeps false alarms within the level."""
-    return log((1 - level) / level) - log(0.95 / 0.05)
+def _required(level: float, source: str) -> float:
+    """Log odds that a symmetry needs: at the level 0.05 even ones, and 19 to 1 if it was found in the moments."""
+    return log((1 - level) / level) - (0.0 if source == "moments" else log(0.95 / 0.05))
 
 
 def _cycles(group: Group, columns: Sequence[str]) -> list[list[list[str]]]:

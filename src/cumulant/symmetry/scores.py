@@ -39,6 +39,8 @@ MOST_FOLDS = 10
 # Beyond this the folds are merged into a few, and deviations are measured in units of each column.
 WIDE = 300
 FEW_FOLDS = 6
+# Third cumulants of more columns are not looked at.
+MOST_THIRDS = 40
 # Groups of order up to so many times the columns act step by step: reflections, rings, translations.
 LOCAL = 8
 
@@ -65,6 +67,9 @@ class Evidence:
         with fewer than five folds.
     p_mean
         The same for the mean: small if the symmetry moves it. No verdict rests on it.
+    p_third
+        The same for third moments, where they were measured: they alone tell a ring from one that may be run backwards,
+        and whether all signs may flip.
     asymmetry
         Part of the covariance that breaks the symmetry (squared, less the noise), relative to the same for the group
         with its columns relabelled at random: 0 for a perfect symmetry, 1 for one no better than chance, NaN where
@@ -87,6 +92,7 @@ class Evidence:
     p_value: float
     p_folds: float
     p_mean: float
+    p_third: float
     asymmetry: float
     step: float
     worth_below: float
@@ -120,6 +126,8 @@ class Rows:
         Degrees of freedom of their total; with gaps, those of the pair of columns with the fewest rows.
     complete
         Whether no cell is missing.
+    thirds
+        Third cumulant of each fold times its rows (K, p, p, p), where third moments were measured.
     scale
         ``"covariance"`` or ``"correlation"``.
     notes
@@ -133,6 +141,7 @@ class Rows:
     counts: Array
     degrees: float
     complete: bool
+    thirds: Array | None = None
     scale: str = "covariance"
     notes: tuple[str, ...] = ()
 
@@ -176,6 +185,7 @@ class Rows:
             np.array([n for _, _, n in pieces]),
             float(degrees),
             m.total.complete,
+            _thirds(m, folds, at),
             notes=tuple(notes),
         )
 
@@ -233,9 +243,18 @@ class Rows:
 
     def in_units(self, unit: Array) -> Rows:
         """With each column divided by its unit (p,)."""
+        square = np.outer(unit, unit)
+        thirds = None if self.thirds is None else self.thirds / (square[:, :, None] * unit)
         return replace(
-            self, mean=self.mean / unit, scatters=self.scatters / np.outer(unit, unit), sums=self.sums / unit
+            self, mean=self.mean / unit, scatters=self.scatters / square, sums=self.sums / unit, thirds=thirds
         )
+
+
+def _thirds(m: Moments, folds: Sequence[int], at: Sequence[int]) -> Array | None:
+    if m.order < 3 or len(at) > MOST_THIRDS:
+        return None
+    estimates = [m.fold(k) for k in folds]
+    return np.array([e.count * np.nan_to_num(e.cumulant(3)[np.ix_(at, at, at)]) for e in estimates])
 
 
 def _fold(m: Moments, k: int, at: list[int]) -> tuple[Array, Array, float]:
@@ -263,7 +282,7 @@ def weigh(rows: Rows, group: Group) -> Evidence:
     asymmetry, step = _asymmetry(rows, group)
     return Evidence(
         rows.scale, free, kept, bayes, heldout, p_value, _fold_test(_deviations(rows, group)),
-        _fold_test(_mean_deviations(rows, group)), asymmetry, step, worth_below,
+        _fold_test(_mean_deviations(rows, group)), _third_test(rows, group, unit), asymmetry, step, worth_below,
         len(rows.counts) >= MOST_FOLDS and bool(rows.counts.min() >= 10),
     )  # fmt: skip
 
@@ -328,6 +347,14 @@ def _deviations(rows: Rows, group: Group) -> Array:
         unit = np.sqrt(np.diag(even))
         broken = broken / np.outer(unit, unit)
     return np.asarray(broken.reshape(len(broken), -1))
+
+
+def _third_test(rows: Rows, group: Group, unit: Array) -> float:
+    """Sign flips of the folds' third cumulants."""
+    thirds = rows.in_units(unit).thirds
+    if thirds is None:
+        return float("nan")
+    return _fold_test(np.array([(t - reynolds(group, t)).ravel() for t in thirds]))
 
 
 def _mean_deviations(rows: Rows, group: Group) -> Array:
