@@ -430,3 +430,14 @@ def test_a_soft_symmetry_of_reduced_moments_is_refused():
         solve_symmetric(
             cm.measure(rows(sym.wreath([[0, 1], [2, 3]]), 20), symmetry=sym.soft(sym.cyclic(4))), None, None
         )
+
+
+def test_a_symmetry_is_detected_or_none_is_imposed():
+    z = np.random.default_rng(0).normal(size=(400, 4))
+    pairs = pd.DataFrame({"left_1": z[:, 0] + z[:, 2], "right_1": z[:, 1] + z[:, 2], "size": z[:, 2] + 3 * z[:, 3]})
+    model = cm.fit(pairs, symmetry="detect")
+    assert model.symmetries.state == "detected"
+    assert np.isclose(model.covariance[0, 0], model.covariance[1, 1])
+    plain = cm.fit(pairs.assign(left_1=5 * pairs["left_1"] + pairs["size"])[["left_1", "size"]], symmetry="detect")
+    assert plain.symmetries is None
+    assert any("no symmetry was detected" in note for note in plain.notes)

@@ -246,14 +246,13 @@ def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
         raise OptionError(f"symmetry={symmetry!r}: choose 'detect', a group as cumulant.symmetry.cyclic(24), or a list")
     if isinstance(m, Reduced):
         raise OptionError("symmetry='detect' needs all second moments, and these were measured under a group")
-    import importlib
+    from cumulant.symmetry import up_to_scale
+    from cumulant.symmetry.detect import symmetries
 
-    import cumulant.symmetry as sym
-
-    found = importlib.import_module("cumulant.symmetry.detect").symmetries(m).accepted
+    found = symmetries(m).accepted
     if not found:
         return None
-    return sym.up_to_scale(found[0].group) if found[0].scale == "correlation" else found[0].group
+    return up_to_scale(found[0].group) if found[0].scale == "correlation" else found[0].group
 
 
 def _rows(table: Any, m: Moments, most: int, delimiter: str | None) -> NDArray[np.float64] | None:
