@@ -1,7 +1,7 @@
 """Accuracy and calibration on nine public regression sets, with the published splits, beside published results.
 
 The sets and their splits are those of Hernández-Lobato & Adams (ICML 2015), as files ``SET.csv`` and
-``SET.splits.csv.gz`` (columns split and test_index) in the folder that the environment variable CUMULANT_UCI names.
+``SET.splits.csv.gz`` (columns split and test_index) in the folder uci_regression below the one that CUMULANT_TABLES names.
 """
 
 from __future__ import annotations
@@ -46,11 +46,10 @@ REMOVED = 0.3
 
 
 def run(options: Options) -> dict[str, Any]:
-    folder = os.environ.get("CUMULANT_UCI")
-    if folder is None:
-        raise SystemExit(
-            "set CUMULANT_UCI to the folder with the nine sets and their splits; see benchmarks/accuracy.py"
-        )
+    tables = os.environ.get("CUMULANT_TABLES")
+    if tables is None:
+        raise SystemExit("set CUMULANT_TABLES to the folder that holds uci_regression; see benchmarks/accuracy.py")
+    folder = str(Path(tables) / "uci_regression")
     published = json.loads((ROOT / "benchmarks" / "published" / "uci_regression.json").read_text("utf-8"))
     machine = harness.machine()
     names = options.keep(SETS)
