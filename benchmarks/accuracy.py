@@ -1,7 +1,7 @@
 """Accuracy and calibration on nine public regression sets, with the published splits, beside published results.
 
 The sets and their splits are those of Hernández-Lobato & Adams (ICML 2015), as files ``SET.csv`` and
-``SET.splits.csv.gz`` (columns split and test_index) in the folder uci_regression below the one that CUMULANT_TABLES names.
+``SET.splits.csv.gz`` (columns split and test_index), in uci_regression in the folder that CUMULANT_TABLES names.
 """
 
 from __future__ import annotations
