@@ -140,7 +140,11 @@ def _beside() -> list[str]:
             lines.append("|---|" + "--:|" * len(rows))
             lines += [f"| {k} | " + " | ".join(f"{100 * v[n]:.0f} %" for n in rows) + " |" for k, v in rates.items()]
             parts.append("\n".join(lines))
-        parts.append(f"{detect['parameters']['tables']} tables a cell, 6 columns.")
+        parts.append(
+            f"{detect['parameters']['tables']} tables a cell, 6 columns. Where one factor runs through all columns, two "
+            "of nearly equal loading are nearly exchangeable up to scale, and that is what is accepted there, more often "
+            "than the level says."
+        )
     gips = _read("gips")
     if gips is not None:
         lines = ["| columns | cyclic groups | seconds | gips, published | ratio |", "|--:|--:|--:|--:|--:|"]

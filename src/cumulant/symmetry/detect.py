@@ -197,7 +197,8 @@ def symmetries(
     columns
         Only these columns (of `Moments.columns`).
     level
-        How often a table without symmetry may have one accepted. A symmetry holds if no test rejects it at a fifth of
+        How often a table without symmetry may have one accepted, about: docs/symmetry-gallery.md has the rates
+        measured. A symmetry holds if no test rejects it at a fifth of
         the level, it predicts folds held out no worse, and its posterior odds against none, divided among all
         candidates weighed, are better than (1 − level)/level if it was found in the moments, and a nineteenth of that
         if not: even odds at 0.05.
