@@ -141,8 +141,8 @@ def _beside() -> list[str]:
             lines += [f"| {k} | " + " | ".join(f"{100 * v[n]:.0f} %" for n in rows) + " |" for k, v in rates.items()]
             parts.append("\n".join(lines))
         parts.append(
-            f"{detect['parameters']['tables']} tables a cell, 6 columns. Where one factor runs through all columns, two "
-            "of nearly equal loading are nearly exchangeable up to scale, and that is what is accepted there, more often "
+            f"{detect['parameters']['tables']} tables a cell, 6 columns. Where one factor runs through all columns, "
+            "two of nearly equal loading are nearly exchangeable up to scale. That is what is accepted there, more often "
             "than the level says."
         )
     gips = _read("gips")
