@@ -142,8 +142,8 @@ def _beside() -> list[str]:
             parts.append("\n".join(lines))
         parts.append(
             f"{detect['parameters']['tables']} tables a cell, 6 columns. Where one factor runs through all columns, "
-            "two of nearly equal loading are nearly exchangeable up to scale. That is what is accepted there, more often "
-            "than the level says."
+            "two of nearly equal loading are nearly exchangeable up to scale. That is what is accepted there, more "
+            "often than the level says."
         )
     gips = _read("gips")
     if gips is not None:
