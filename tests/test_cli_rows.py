@@ -98,6 +98,78 @@ def test_a_filled_table_goes_to_standard_output(cli: Cli, tmp_path: Path) -> Non
     assert len(text.splitlines()) == 201
 
 
+# ------------------------------------------------------------------ update
+
+
+def test_an_updated_model_is_the_model_of_all_rows(cli: Cli, tmp_path: Path) -> None:
+    frame = houses()
+    days = [frame.iloc[:90], frame.iloc[90:140].assign(agent="Ann"), frame.iloc[140:140], frame.iloc[140:]]
+    path = fit(cli, days[0], tmp_path / "m")
+    for day in days[1:]:
+        day.to_csv(tmp_path / "day.csv", index=False)
+        answer = cli("update", path, tmp_path / "day.csv", "-o", path).ok()
+    assert "added    60 rows, numbered from 140" in answer.out
+    updated, wanted = model_in(path), cm.fit(frame, prior=None, target="price")
+    same(updated, wanted)
+    # Rows are numbered on, so the folds are those of one table too.
+    assert updated.moments is not None
+    assert wanted.moments is not None
+    np.testing.assert_array_equal(updated.moments.rows, wanted.moments.rows)
+    np.testing.assert_allclose(
+        updated.cross_validate().to_numpy(dtype=float), wanted.cross_validate().to_numpy(dtype=float), rtol=1e-6
+    )
+
+
+def test_an_update_keeps_the_theory_and_takes_new_levels(cli: Cli, tmp_path: Path) -> None:
+    frame = complete(300).drop(columns="sold")
+    frame["price"] += 0.01 * frame["area"] ** 2
+    path = fit(cli, frame[:150], tmp_path / "m", "--theory", "taylor", "--order", 3)
+    later = frame[150:].assign(town="Oslo")
+    later.to_csv(tmp_path / "later.csv", index=False)
+    cli("update", path, tmp_path / "later.csv", "-o", tmp_path / "more").ok()
+    updated = model_in(tmp_path / "more")
+    assert updated.theory == cm.Taylor(3)
+    assert "town=Oslo" in updated.fields
+    whole = cm.fit(pd.concat([frame[:150], later]), cm.Taylor(3), "price", prior=None)
+    np.testing.assert_allclose(updated.predict("price", later), whole.predict("price", later), rtol=1e-6)
+
+
+def test_moments_are_updated_and_rows_numbered_as_told(cli: Cli, tmp_path: Path) -> None:
+    frame = complete()
+    numbers = np.random.default_rng(0).permutation(len(frame))
+    cm.measure(frame[:80], rows=numbers[:80]).save(tmp_path / "m")
+    frame[80:].assign(number=numbers[80:]).to_csv(tmp_path / "more.csv", index=False)
+    cli("update", tmp_path / "m", tmp_path / "more.csv", "-o", tmp_path / "all", "--rows", "number").ok()
+    found, wanted = cm.load(tmp_path / "all"), cm.measure(frame, rows=numbers)
+    assert isinstance(found, cm.Moments)
+    np.testing.assert_array_equal(found.rows, wanted.rows)
+    np.testing.assert_allclose(found.fold(3).mean, wanted.fold(3).mean, rtol=1e-10)
+
+
+def test_weights_are_of_the_kind_that_the_model_has(cli: Cli, tmp_path: Path) -> None:
+    frame = complete()
+    words = ("--weights", "rooms")
+    path = fit(cli, frame[:120], tmp_path / "m", *words, "--weight-kind", "importance")
+    frame[120:].to_csv(tmp_path / "rest.csv", index=False)
+    cli("update", path, tmp_path / "rest.csv", "-o", tmp_path / "all", *words).ok()
+    wanted = cm.fit(frame, prior=None, target="price", weights="rooms", weight_kind="importance")
+    same(model_in(tmp_path / "all"), wanted)
+    cli("forget", tmp_path / "all", tmp_path / "rest.csv", "-o", tmp_path / "less", "--rows", 120, *words).ok()
+    same(model_in(tmp_path / "less"), model_in(path))
+
+
+def test_updates_that_are_refused(cli: Cli, tmp_path: Path) -> None:
+    frame = complete()
+    path = fit(cli, frame, tmp_path / "m")
+    bare = fit(cli, frame, tmp_path / "bare", "--no-moments")
+    frame.drop(columns="rooms").to_csv(tmp_path / "fewer.csv", index=False)
+    before = path.read_bytes()
+    assert "rooms" in cli("update", path, tmp_path / "fewer.csv", "-o", path).refusal()
+    assert "without its moments" in cli("update", bare, tmp_path / "m.csv", "-o", path).refusal()
+    assert "number" in cli("update", path, tmp_path / "m.csv", "-o", path, "--rows", "number").refusal()
+    assert path.read_bytes() == before
+
+
 # ------------------------------------------------------------------ merge
 
 

@@ -299,6 +299,8 @@ def test_a_large_model_is_held_as_blocks(tmp_path):
     # The prior mass does not depend on the order of rows, so merging halves is fitting all.
     halves = cm.fit(x[:25], symmetry=group).merge(cm.fit(x[25:50], symmetry=group, rows=25))
     np.testing.assert_allclose(halves.log_prob(test), model.log_prob(test))
+    later = cm.fit(x[:25], symmetry=group).update(x[25:50])
+    np.testing.assert_allclose(later.log_prob(test), model.log_prob(test))
     gone = model.forget(x[25:50], rows=25)
     np.testing.assert_allclose(gone.log_prob(test), cm.fit(x[:25], symmetry=group).log_prob(test))
 
@@ -312,6 +314,8 @@ def test_models_under_a_symmetry_merge_forget_and_are_saved(tmp_path):
     np.testing.assert_allclose(
         model.forget(table[30:]).covariance, cm.fit(table[:30], symmetry=group, prior=None).covariance
     )
+    later = cm.fit(table[:30], symmetry=group, prior=None).update(table[30:])
+    np.testing.assert_allclose(later.covariance, model.covariance)
     model.save(tmp_path / "model.cumulant")
     again = cm.load(tmp_path / "model.cumulant")
     np.testing.assert_array_equal(again.covariance, model.covariance)

@@ -61,6 +61,7 @@ def forget(
     settings: dict[str, Any] = {"rows": o.row_numbers(rows), "missing": missing.value, "weights": weights}
     if m is None:
         raise IncompatibleError(f"{model} was saved without its moments and cannot forget; fit it again and keep them")
+    settings |= {"weight_kind": m.weighting} if m.weighting != "none" else {}
     gone = measure(opened, like=m, **settings)
     result = thing - gone if isinstance(thing, Moments) else thing.forget(gone)
     result.save(out)

@@ -141,9 +141,11 @@ def _enrol() -> None:
         report,
         sample,
         symmetries,
+        update,
     )
 
-    for command in (demo, fit, inspect, predict, impute, sample, merge, forget, symmetries, diagrams, compare, report):
+    rows = (impute, sample, update, merge, forget)
+    for command in (demo, fit, inspect, predict, *rows, symmetries, diagrams, compare, report):
         name = command.__name__.rpartition(".")[2]
         app.command(name, epilog=examples(*command.EXAMPLES))(getattr(command, name))
     pages = typer.Typer(help=notebook.HELP, epilog=examples(*notebook.EXAMPLES), no_args_is_help=True)

@@ -468,6 +468,21 @@ class Model:
         """The model of the rows of both."""
         return self._resolved(self._kept("merge") + other._kept("merge"))
 
+    def update(self, table: Any, /, **options: Any) -> Model:
+        """The model of its rows and those of a table, numbered on from the last row.
+
+        Options are those of `measure`; columns, lifts, folds, theory, target and prior are its own.
+
+        Examples
+        --------
+        >>> import cumulant as cm
+        >>> model = cm.fit({"x": [0.0, 1.0], "y": [1.0, 3.0]}, prior=None)
+        >>> model.update({"x": [2.0, 3.0], "y": [5.0, 7.0]}).predict("y", given={"x": [10.0]})
+        array([21.])
+        """
+        m = self._kept("take more rows")
+        return self._resolved(m + _measured_like(m, table, **{"rows": int(m.rows.sum()), **options}))
+
     def forget(self, table: Any, /, **options: Any) -> Model:
         """The model without some of the rows that it was fitted to, given as a table or as moments.
 
@@ -476,8 +491,7 @@ class Model:
         m = self._kept("forget")
         if isinstance(table, type(m)):
             return self._resolved(m - table)
-        under = {} if isinstance(m, Moments) else {"symmetry": m.declared}
-        return self._resolved(m - measure(table, like=m, **under, **options))
+        return self._resolved(m - _measured_like(m, table, **options))
 
     def _resolved(self, m: Any) -> Model:
         again = {"given": self.prior.mass, "none": None}.get(self.prior.kind, self.prior.kind)
@@ -485,8 +499,8 @@ class Model:
 
         if self.theory.requires().rows:
             raise IncompatibleError(
-                f"{type(self.theory).__name__} is seen in rows, not in moments: merge or forget the moments, and "
-                "solve them with rows=, or fit again"
+                f"{type(self.theory).__name__} is seen in rows, not in moments: merge, update or forget the "
+                "moments, and solve them with rows=, or fit again"
             )
         declared = self.symmetries and self.symmetries.declared
         return solve(m, self.theory, prior=again, target=self.target, symmetry=declared)
@@ -589,3 +603,9 @@ class Model:
     def _width(self) -> int:
         """Places in a row: a number for each field, and one for each wide category."""
         return len(self.fields) + len(self.schema.wide)
+
+
+def _measured_like(m: Any, table: Any, **options: Any) -> Any:
+    """The moments of other rows, under a symmetry too."""
+    under = {} if isinstance(m, Moments) else {"symmetry": m.declared}
+    return measure(table, like=m, **under, **options)
