@@ -220,6 +220,7 @@ def test_fewer_rows_than_terms_are_warned_of(rows, rng):
         (lambda t: cm.fit(t, cm.Taylor(3), target="y", prior=-1), OptionError, "not negative"),
         (lambda t: cm.solve(cm.measure(t), cm.Taylor(3), target="y"), DataError, "measure with order=4"),
         (lambda t: cm.fit(t).expanded(), OptionError, "only a model of cm.Taylor"),
+        (lambda t: cm.fit(t, cm.Taylor(3), target="y").condition({"a": 5.0}).summary(), OptionError, "that was fitted"),
         (lambda t: cm.fit(t, cm.Taylor(3), target="y").marginal(["y", "a"]).couplings(), OptionError, "polynomial of"),
     ],
 )

@@ -10,7 +10,7 @@ from cumulant.errors import FileFormatError
 from cumulant.lift import Schema
 from cumulant.measure import Moments
 from cumulant.model.imposed import Imposed
-from cumulant.model.laws import LAWS, name_of
+from cumulant.model.laws import LAWS, law_of, name_of
 from cumulant.model.model import Model
 from cumulant.solve.prior import Prior
 from cumulant.symmetry import Reduced
@@ -112,7 +112,7 @@ def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         symmetries = replace(Imposed.from_state(told, meta["symmetry"]), moments=moments)
     return Model(
         schema=Schema.from_list(meta["schema"]),
-        law=LAWS[theory].from_state(arrays, meta[theory]),
+        law=law_of(theory).from_state(arrays, meta[theory]),
         prior=Prior(**meta["prior"], grid=arrays["prior_grid"], curve=arrays["prior_curve"]),
         notes=tuple(meta["notes"]),
         target=meta["target"],

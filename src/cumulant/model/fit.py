@@ -12,26 +12,20 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from cumulant.errors import CumulantWarning, DataError, OptionError
-from cumulant.measure import lifted, measure
+from cumulant.measure import Moments, lifted, measure
 from cumulant.measure.kernels import fold_of
 from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
 from cumulant.solve.auto import solve_law, theory_of
-from cumulant.symmetry import Declared, Group, Reduced
-from cumulant.theory import Gaussian, Polynomial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cumulant.measure import Moments
     from cumulant.model.groups import Models
+    from cumulant.symmetry import Reduced
     from cumulant.theory import Theory
 
-
 __all__ = ["fit", "solve"]
-
-# Groups of more columns are measured as they are solved; smaller ones from ordinary moments, which may have gaps.
-MANY_COLUMNS = 300
 
 
 @overload
@@ -117,15 +111,16 @@ def fit(
     ansatz = theory_of(theory)
     if "order" not in measure_options:
         measure_options.setdefault("requirement", ansatz.requires())
-    m = measure(table, **_under(symmetry, measure_options), **measure_options)
+    if symmetry is not None:
+        from cumulant.model.symmetric import measured_under
+
+        measure_options |= measured_under(symmetry, measure_options)
+    m = measure(table, **measure_options)
     if not m.rows.any():
         name = str(table) if isinstance(table, (str, Path)) else f"the {type(table).__name__}"
         raise DataError(f"{name} has no rows to measure; a model needs at least one")
-    if symmetry is not None or isinstance(m, Reduced):
-        model = solve(m, ansatz, prior=prior, target=target, symmetry=symmetry)
-    else:
-        rows = _rows(table, m, ansatz.requires().rows, measure_options.get("delimiter"))
-        model = _solved(m, ansatz, prior, target, rows)
+    rows = _rows(table, m, ansatz.requires().rows, measure_options.get("delimiter"))
+    model = _solved(m, ansatz, prior, target, symmetry, rows)
     effort = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     return replace(model, effort={"rows": float(m.rows.sum()), "fields": float(len(m.columns)), **effort})
 
@@ -160,19 +155,22 @@ def solve(
         There is no column ``target``.
     """
     ansatz = theory_of(theory)
-    if symmetry is not None or isinstance(m, Reduced):
-        return _symmetric(m, ansatz, symmetry, prior, target)
     some = None if rows is None else _rows(rows, m, ansatz.requires().rows, None)
-    return _solved(m, ansatz, prior, target, some)
+    return _solved(m, ansatz, prior, target, symmetry, some)
 
 
 def _solved(
-    m: Moments,
+    m: Moments | Reduced,
     theory: Any,
     prior: str | float | None,
     target: str | Sequence[str] | None,
+    symmetry: Any,
     rows: NDArray[np.float64] | None,
 ) -> Model:
+    if symmetry is not None or not isinstance(m, Moments):
+        from cumulant.model.symmetric import solve_under
+
+        return solve_under(m, theory, symmetry, prior, target)
     fields = None if target is None else m.schema.independent_of(target)
     with one_blas_thread(len(m.columns)):
         solved = solve_law(m, theory, prior, fields, rows)
@@ -183,79 +181,7 @@ def _solved(
     return Model(m.schema, solved.law, solved.prior, notes, named, m, theory=theory)
 
 
-def _under(symmetry: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """What `measure` is told of a symmetry."""
-    group = symmetry.group if isinstance(symmetry, Declared) else symmetry
-    plain = not {"weights", "checkpoint", "group_by"} & {k for k, v in options.items() if v is not None}
-    if isinstance(group, Group) and group.degree > MANY_COLUMNS and plain:
-        return {"symmetry": symmetry}
-    return {}
-
-
-def _symmetric(
-    m: Moments | Reduced, ansatz: Any, symmetry: Any, prior: str | float | None, target: str | Sequence[str] | None
-) -> Model:
-    """The model under a group."""
-    if isinstance(ansatz, Polynomial) and ansatz.order > 2:
-        return _looked_up(m, ansatz, symmetry, prior, target)
-    from cumulant.model.imposed import Imposed
-    from cumulant.solve.symmetric import solve_symmetric
-
-    if not isinstance(ansatz, Gaussian):
-        raise OptionError(f"symmetry= is solved for the Gaussian theory, not {ansatz!r}; leave one of them out")
-    if target is not None:
-        m.schema.independent_of(target)
-    state = "declared"
-    if isinstance(symmetry, str):
-        symmetry, state = _detected(m, symmetry), "detected"
-        if symmetry is None:
-            model = solve(m, ansatz, prior=prior, target=target)
-            return replace(model, notes=(*model.notes, "no symmetry was detected, so none was imposed"))
-    with one_blas_thread(len(m.columns)):
-        found = solve_symmetric(m, symmetry, prior)
-    named = target if target is None or isinstance(target, str) else None
-    imposed = Imposed.of(found, state, m)
-    notes = found.notes if isinstance(m, Reduced) else m.notes + found.notes
-    return Model(m.schema, found.law, found.prior, notes, named, None, symmetries=imposed)
-
-
-def _looked_up(
-    m: Moments | Reduced, ansatz: Polynomial, symmetry: Any, prior: Any, target: str | Sequence[str] | None
-) -> Model:
-    """The model of a class of interacting fields that the notebook holds."""
-    from cumulant.solve.looked_up import solve_looked_up
-
-    group = symmetry.group if isinstance(symmetry, Declared) else symmetry
-    if not isinstance(group, Group) or isinstance(m, Reduced):
-        raise OptionError(
-            f"{ansatz!r} is looked up in the notebook under one group: measure without symmetry=, and solve with a "
-            "group, as cumulant.symmetry.z2(['x'])"
-        )
-    if prior not in ("auto", None):
-        raise OptionError(f"prior={prior!r}: couplings that are looked up take none; leave it out")
-    solved = solve_looked_up(m, ansatz, group)
-    for note in solved.warnings:
-        warnings.warn(note, CumulantWarning, stacklevel=4)
-    named = target if target is None or isinstance(target, str) else None
-    return Model(m.schema, solved.law, solved.prior, m.notes + solved.notes + solved.warnings, named, m)
-
-
-def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
-    """The largest symmetry that the moments show, or None."""
-    if symmetry != "detect":
-        raise OptionError(f"symmetry={symmetry!r}: choose 'detect', a group as cumulant.symmetry.cyclic(24), or a list")
-    if isinstance(m, Reduced):
-        raise OptionError("symmetry='detect' needs all second moments, and these were measured under a group")
-    from cumulant.symmetry import up_to_scale
-    from cumulant.symmetry.detect import symmetries
-
-    found = symmetries(m).accepted
-    if not found:
-        return None
-    return up_to_scale(found[0].group) if found[0].scale == "correlation" else found[0].group
-
-
-def _rows(table: Any, m: Moments, most: int, delimiter: str | None) -> NDArray[np.float64] | None:
+def _rows(table: Any, m: Moments | Reduced, most: int, delimiter: str | None) -> NDArray[np.float64] | None:
     """Rows as fields, for a theory that requires them: all, or those whose number hashes below a threshold."""
     if not most:
         return None

@@ -17,7 +17,6 @@ from cumulant.model.outputs import cells, class_output, level_output, number_out
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.prior import Prior
-from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.source import open_table
 from cumulant.source.fill import Cells, with_cells
 from cumulant.theory import Gaussian, GaussianAction
@@ -145,11 +144,11 @@ class Model:
         OptionError
             The theory has no such terms.
         """
-        if not isinstance(self.law, TaylorLaw):
+        regression = getattr(self.law, "regression", None)
+        if regression is None:
             raise OptionError("only a model of cm.Taylor has terms to expand; couplings() gives those of F")
-        terms, fields = self.law.regression(self.fields)
-        used = np.unique(self.law.lifted.factors[self.law.lifted.factors >= 0])
-        at = ", ".join(f"{self.fields[i]} {self.law.lifted.reference[i]:.6g}" for i in used)
+        terms, fields, reference = regression(self.fields)
+        at = ", ".join(f"{name} {value:.6g}" for name, value in reference.items())
         return replace(
             self,
             schema=Schema(tuple(Numeric(name) for name in terms)),
@@ -381,7 +380,7 @@ class Model:
         from cumulant.explain.summary import summarise
 
         name = self._target(target)
-        if isinstance(self.law, TaylorLaw) and name == self.target:
+        if hasattr(self.law, "regression") and name == self.target:
             return summarise(self.expanded(), name, level=level, errors=errors, intercept=intercept)
         return summarise(self, name, level=level, errors=errors, intercept=intercept)
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cumulant.errors import OptionError
 from cumulant.lift import NARROW
-from cumulant.solve.categories import Categories
 from cumulant.solve.exact import solve_exact
-from cumulant.solve.fluctuation import solve_fluctuation
 from cumulant.solve.gaussian import GaussianLaw
-from cumulant.solve.interacting import solve_polynomial
 from cumulant.solve.law import Solved
-from cumulant.solve.levelled import LevelledLaw
-from cumulant.solve.pooling import pooled
 from cumulant.solve.predictive import Fields
-from cumulant.solve.taylor import solve_taylor
 from cumulant.theory import Fluctuation, Gaussian, Polynomial, Spins, Taylor
 
 if TYPE_CHECKING:
@@ -31,11 +26,16 @@ if TYPE_CHECKING:
 __all__ = ["solve_law", "theory_of"]
 
 
-def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index | None) -> Solved:
+def solve_gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index | None) -> Solved:
+    """The exact solver, with categories of many levels eliminated where there are any."""
     s = solve_exact(m, prior, target)
     fields = Fields.of(s)
     if not m.schema.wide:
         return Solved(GaussianLaw(fields), s.prior, s.notes, s.warnings)
+    from cumulant.solve.categories import Categories
+    from cumulant.solve.levelled import LevelledLaw
+    from cumulant.solve.pooling import pooled
+
     measured = Categories.of(m, s.count)
     measured.refuse_if_too_many(len(fields.mean), range(len(measured.names)))
     categories, reasons = pooled(measured, fields, prior, target)
@@ -43,12 +43,12 @@ def _gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: Index 
 
 
 # A solver is a function (moments, theory, prior, target fields or None) → Solved; where the theory requires rows, they
-# follow as an array of fields, or None.
-SOLVERS: dict[type, Callable[..., Solved]] = {
-    Gaussian: _gaussian,
-    Polynomial: solve_polynomial,
-    Taylor: solve_taylor,
-    Fluctuation: solve_fluctuation,
+# follow as an array of fields, or None. Given by name, since most fits need one of them and should not wait for all.
+SOLVERS: dict[type, tuple[str, str]] = {
+    Gaussian: ("cumulant.solve.auto", "solve_gaussian"),
+    Polynomial: ("cumulant.solve.interacting", "solve_polynomial"),
+    Taylor: ("cumulant.solve.taylor", "solve_taylor"),
+    Fluctuation: ("cumulant.solve.fluctuation", "solve_fluctuation"),
 }
 
 
@@ -86,5 +86,6 @@ def solve_law(
             f"column '{name}' is a category of many levels, which only cm.Gaussian() has a place for; leave it out, or "
             f"measure with levels={NARROW} to gather all but its most frequent levels"
         )
-    solver = SOLVERS[type(theory)]
+    module, name = SOLVERS[type(theory)]
+    solver: Callable[..., Solved] = getattr(import_module(module), name)
     return solver(m, theory, prior, target, rows) if theory.requires().rows else solver(m, theory, prior, target)

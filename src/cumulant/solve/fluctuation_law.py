@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from cumulant.solve.gaussian import GaussianLaw
     from cumulant.solve.law import Density
+    from cumulant.solve.predictive import Fields
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
@@ -136,6 +138,10 @@ class FluctuationLaw:
     def couplings(self, about: str) -> dict[tuple[int, ...], float]:
         """Those of the background, with Gaussian fluctuations."""
         return self.background.couplings(about)
+
+    def regression(self, names: Sequence[str]) -> tuple[list[str], Fields, dict[str, float]]:
+        """The terms of the background, as of a `TaylorLaw`."""
+        return self.background.regression(names)
 
     def condition(self, observed: Index, values: Array, rest: Index) -> FluctuationLaw | GaussianLaw:
         """The law of ``rest``; of a Gaussian where the target is not among them."""

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import stdtr
 
 from cumulant.errors import DataError, OptionError, ResourceError
 from cumulant.measure.jackknife import Jackknife
 from cumulant.measure.monomials import Monomials, complete
+from cumulant.solve import student
 from cumulant.solve.polynomial import PolynomialAction
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _discoveries(
     p_values = np.full(len(interacting), np.nan)
     error = found.standard_error[interacting]
     t = np.divide(found.value[interacting], error, out=np.zeros_like(error), where=error > 0)
-    p_values[interacting] = 2 * stdtr(folds - 1, -np.abs(t))
+    p_values[interacting] = student.two_sided(t, folds - 1)
     ordered = np.sort(p_values[interacting])
     below = np.flatnonzero(ordered <= rate * np.arange(1, len(ordered) + 1) / max(len(ordered), 1))
     threshold = ordered[below[-1]] if len(below) else -1.0

@@ -143,16 +143,25 @@ class TaylorLaw:
     def _last(self) -> Index:
         return np.array([len(self.lifted)])
 
-    def regression(self, names: Sequence[str]) -> tuple[list[str], Fields]:
-        """The terms by name, and their second moments with the target's, which comes last.
+    def regression(self, names: Sequence[str]) -> tuple[list[str], Fields, dict[str, float]]:
+        """The terms by name, and last the target; their second moments; and the reference point of each factor.
 
         A factor is a field less its reference point, in the units of the field.
+
+        Raises
+        ------
+        OptionError
+            Fields were fixed or integrated out.
         """
+        if len(self.visible) < len(self.base.mean):
+            raise OptionError("the terms of a mean are those of the model that was fitted; summarise that one")
         unit = np.append(np.append(self.lifted.scale, 1.0)[self.lifted.factors].prod(axis=1), 1.0)
         g, square = self.terms, np.outer(unit, unit)
         measured = None if g.measured is None else g.measured * square
         fields = replace(g, mean=g.mean * unit, covariance=g.covariance * square, measured=measured)
-        return [_named(f, names) for f in self.lifted.factors] + [names[self.target]], fields
+        used = np.unique(self.lifted.factors[self.lifted.factors >= 0])
+        reference = {names[i]: float(self.lifted.reference[i]) for i in used}
+        return [_named(f, names) for f in self.lifted.factors] + [names[self.target]], fields, reference
 
     # ------------------------------------------------------------------ fewer fields
 

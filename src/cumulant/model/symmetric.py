@@ -1,0 +1,94 @@
+"""Models under a group: declared, detected, or one whose class the notebook holds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cumulant.errors import CumulantWarning, OptionError
+from cumulant.measure.threads import one_blas_thread
+from cumulant.model.imposed import Imposed
+from cumulant.model.model import Model
+from cumulant.solve.symmetric import solve_symmetric
+from cumulant.symmetry import Declared, Group, Reduced, up_to_scale
+from cumulant.theory import Gaussian, Polynomial
+
+if TYPE_CHECKING:
+    from cumulant.measure import Moments
+
+__all__ = ["measured_under", "solve_under"]
+
+# Groups of more columns are measured as they are solved; smaller ones from ordinary moments, which may have gaps.
+MANY_COLUMNS = 300
+
+
+def measured_under(symmetry: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """What `measure` is told of a symmetry."""
+    group = symmetry.group if isinstance(symmetry, Declared) else symmetry
+    plain = not {"weights", "checkpoint", "group_by"} & {k for k, v in options.items() if v is not None}
+    if isinstance(group, Group) and group.degree > MANY_COLUMNS and plain:
+        return {"symmetry": symmetry}
+    return {}
+
+
+def solve_under(
+    m: Moments | Reduced, ansatz: Any, symmetry: Any, prior: str | float | None, target: str | Sequence[str] | None
+) -> Model:
+    """The model under a group."""
+    if isinstance(ansatz, Polynomial) and ansatz.order > 2:
+        return _looked_up(m, ansatz, symmetry, prior, target)
+    if not isinstance(ansatz, Gaussian):
+        raise OptionError(f"symmetry= is solved for the Gaussian theory, not {ansatz!r}; leave one of them out")
+    if target is not None:
+        m.schema.independent_of(target)
+    state = "declared"
+    if isinstance(symmetry, str):
+        symmetry, state = _detected(m, symmetry), "detected"
+        if symmetry is None:
+            from cumulant.model.fit import solve
+
+            model = solve(m, ansatz, prior=prior, target=target)
+            return replace(model, notes=(*model.notes, "no symmetry was detected, so none was imposed"))
+    with one_blas_thread(len(m.columns)):
+        found = solve_symmetric(m, symmetry, prior)
+    named = target if target is None or isinstance(target, str) else None
+    imposed = Imposed.of(found, state, m)
+    notes = found.notes if isinstance(m, Reduced) else m.notes + found.notes
+    return Model(m.schema, found.law, found.prior, notes, named, None, symmetries=imposed)
+
+
+def _looked_up(
+    m: Moments | Reduced, ansatz: Polynomial, symmetry: Any, prior: Any, target: str | Sequence[str] | None
+) -> Model:
+    """The model of a class of interacting fields that the notebook holds."""
+    from cumulant.solve.looked_up import solve_looked_up
+
+    group = symmetry.group if isinstance(symmetry, Declared) else symmetry
+    if not isinstance(group, Group) or isinstance(m, Reduced):
+        raise OptionError(
+            f"{ansatz!r} is looked up in the notebook under one group: measure without symmetry=, and solve with a "
+            "group, as cumulant.symmetry.z2(['x'])"
+        )
+    if prior not in ("auto", None):
+        raise OptionError(f"prior={prior!r}: couplings that are looked up take none; leave it out")
+    solved = solve_looked_up(m, ansatz, group)
+    for note in solved.warnings:
+        warnings.warn(note, CumulantWarning, stacklevel=4)
+    named = target if target is None or isinstance(target, str) else None
+    return Model(m.schema, solved.law, solved.prior, m.notes + solved.notes + solved.warnings, named, m)
+
+
+def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
+    """The largest symmetry that the moments show, or None."""
+    if symmetry != "detect":
+        raise OptionError(f"symmetry={symmetry!r}: choose 'detect', a group as cumulant.symmetry.cyclic(24), or a list")
+    if isinstance(m, Reduced):
+        raise OptionError("symmetry='detect' needs all second moments, and these were measured under a group")
+    from cumulant.symmetry.detect import symmetries
+
+    found = symmetries(m).accepted
+    if not found:
+        return None
+    return up_to_scale(found[0].group) if found[0].scale == "correlation" else found[0].group
