@@ -12,7 +12,7 @@ from benchmarks.harness import Options
 
 NAMES = (
     "fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "gips", "detect", "gallery",
-    "accuracy", "symmetry", "scaling", "higher",
+    "accuracy", "symmetry", "scaling", "higher", "groups",
 )  # fmt: skip
 # Of data that a user must fetch first.
 ON_REQUEST = ("gallery", "accuracy", "symmetry")

@@ -74,7 +74,13 @@ def summary(records: dict[str, Any]) -> str:
 
 def details(records: dict[str, Any]) -> str:
     """The block of the page on performance: all that was measured."""
-    makers = {"fit": _fit_full, "disk": _disk_full, "levels": _levels_full, "digits": _digits_full}
+    makers = {
+        "fit": _fit_full,
+        "disk": _disk_full,
+        "levels": _levels_full,
+        "groups": _groups_full,
+        "digits": _digits_full,
+    }
     return _block(records, makers)
 
 
@@ -233,6 +239,30 @@ def _levels_full(record: dict[str, Any]) -> list[str]:
     table = _by_case(results, head, _seconds_and_extra)
     title = f"### A category of many levels beside {results[0]['numbers']} numbers, {results[0]['rows']:,} rows"
     return [title, record["method"], _where(record), "Median seconds / extra memory.", table]
+
+
+def _groups_full(record: dict[str, Any]) -> list[str]:
+    blocks = [record["method"], _where(record)]
+    for result in record["results"]:
+        rows = [
+            [_ours(name), _range(case["seconds"]), f"{case['rows_per_second'] / 1e6:.2f}", _bytes(case["extra_bytes"]),
+             f"{_figure(1 / case['ratio']['median'], 2)}×" if "ratio" in case else NONE]
+            for name, case in result["cases"].items()
+        ]  # fmt: skip
+        kept = result["kept"]
+        file = (
+            f"The file of all models: {_bytes(kept['file_bytes'])}, written in "
+            f"{_time(kept['save_seconds']['median'])}, read in {_time(kept['load_seconds']['median'])}; one model is "
+            f"solved in {_time(kept['solve_seconds'])}. Largest error of a covariance: "
+            f"{result['cases'][OURS]['difference']:.0e} of the variance."
+        )
+        title = f"{result['groups']:,} groups, {result['rows']:,} rows of {result['numbers']} numbers:"
+        blocks += [
+            title,
+            _table(["", "seconds", "million rows a second", "extra memory", "time beside ours"], rows),
+            file,
+        ]
+    return ["### Many small models", *blocks]
 
 
 def _seconds_and_extra(case: dict[str, Any] | None) -> str:
