@@ -1,0 +1,116 @@
+"""Classification read off the free energy of features and classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import check_is_fitted
+
+from cumulant.errors import DataError, OptionError
+from cumulant.lift import Categorical
+from cumulant.lift.columns import as_text
+from cumulant.sklearn.base import FreeEnergy, finite_targets, free_names, refuse_missing
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Array = NDArray[np.float64]
+
+
+class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
+    """Classification read off the free energy of features and classes: linear discriminant analysis in closed form.
+
+    All classes share one propagator, which the joint second moments already hold. Missing cells are integrated out.
+
+    Parameters
+    ----------
+    prior, missing, folds, weight_kind
+        As in `FreeEnergyRegressor`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+    model_ : Model
+        The fitted free energy, which predicts any column from any others; `target_name_` is the class in it.
+    moments_ : Moments
+        The sums it was solved from; they add.
+    target_name_ : str
+        Name of the class in `model_` and `moments_`.
+    n_samples_seen_, n_features_in_, feature_names_in_
+        As in `FreeEnergyRegressor`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cumulant.sklearn import FreeEnergyClassifier
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
+    >>> y = ["cold", "cold", "cold", "warm", "warm", "warm"]
+    >>> classifier = FreeEnergyClassifier(prior=None).fit(X, y)
+    >>> classifier.predict([[0.5], [4.5]])
+    array(['cold', 'warm'], dtype='<U4')
+    >>> classifier.predict_proba([[2.5], [np.nan]])
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
+    """
+
+    classes_: NDArray[Any]
+    target_name_: str
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Measure X and y in one pass and solve; parameters as in `FreeEnergyRegressor.fit`, y holds class labels."""
+        self._fit(X, y, None, sample_weight, first=True)._solved()
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Add more samples; in any number of pieces the same as `fit` on all at once.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,)
+            All labels that will ever come; required on the first call.
+        """
+        first = not hasattr(self, "moments_")
+        if first and classes is None:
+            raise OptionError("classes= must be passed on the first call to partial_fit: every label that will come")
+        if not first and classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+            raise OptionError(f"classes={classes!r} is not what the first call to partial_fit had: {self.classes_!r}")
+        return self._fit(X, y, classes, sample_weight, first=first)
+
+    def _fit(self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: ArrayLike | None, *, first: bool) -> Self:
+        rows = self._rows(X, reset=first)
+        labels = column_or_1d(finite_targets(y, rows, None), warn=True)
+        refuse_missing(labels)
+        check_classification_targets(labels)
+        known = unique_labels(labels if classes is None else classes) if first else self.classes_
+        strange = np.setdiff1d(labels, known)
+        if len(strange):
+            raise DataError(f"y holds the label {strange[0]!r}, which is not among the classes {known!r}")
+        name = free_names(y, 1, self._feature_names())[0] if first else self.target_name_
+        levels = as_text(pa.array(known))
+        codes = pa.array(np.searchsorted(known, labels), type=pa.int32())
+        lift = Categorical(name, tuple(sorted(levels.to_pylist())))
+        beside = {name: pa.DictionaryArray.from_arrays(codes, levels)}
+        self._learn(rows, beside, sample_weight, first=first, lifts={name: lift})
+        self.classes_, self.target_name_ = known, name
+        return self
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each class, (n_samples, n_classes), in the order of `classes_`."""
+        check_is_fitted(self)
+        frame = self.model_.predict(self.target_name_, self._table(self._rows(X)), output="density")
+        return np.asarray(frame[as_text(pa.array(self.classes_)).to_pylist()].to_numpy())
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Most probable class of each sample, (n_samples,)."""
+        most_probable = np.argmax(self.predict_proba(X), axis=1)
+        return np.asarray(self.classes_[most_probable])
