@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -176,3 +179,20 @@ def test_triangles_are_unpacked_as_they_were_packed(q, k):
     np.testing.assert_array_equal(triangle, symmetric[(slice(None), *np.triu_indices(q))])
     np.testing.assert_array_equal(storage.unpacked(triangle, q), symmetric)
     np.testing.assert_array_equal(storage.diagonal(triangle), np.einsum("kii->ki", symmetric))
+
+
+@pytest.mark.parametrize("asked", [{}, {"GOMP_SPINCOUNT": "77"}])
+def test_threads_that_wait_soon_sleep_unless_the_user_wants_otherwise(asked):
+    if native.library() is None:
+        pytest.skip("no compiled sums here")
+    code = (
+        "import os; from cumulant.measure.native import library; "
+        f"library(); assert os.environ.get('GOMP_SPINCOUNT') == {asked.get('GOMP_SPINCOUNT')!r}"
+    )
+    env = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-c", code]
+    told = {**env, **asked, "OMP_DISPLAY_ENV": "VERBOSE"}
+    done = subprocess.run(command, env=told, capture_output=True, text=True, check=True)
+    if "GOMP_" not in done.stderr:
+        pytest.skip("compiled without OpenMP, or with one that is not GNU's")
+    assert f"GOMP_SPINCOUNT = '{asked.get('GOMP_SPINCOUNT', native.SPINS)}'" in done.stderr

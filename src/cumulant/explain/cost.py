@@ -1,7 +1,8 @@
 """What a computation costs: passes, flops, bytes, seconds, memory and energy, measured or by formula.
 
 Flops are counted by formula, to leading order, one multiplication or one addition each; the terms left
-out are of order n or p.  Seconds and memory are measured.  Energy is read from the processor's own
+out are of order n or p.  Those of a pass are counted beside the sums, in `cumulant.measure.work`.
+Seconds and memory are measured.  Energy is read from the processor's own
 counters (RAPL) where the kernel lets us, and is otherwise CPU-seconds times a stated wattage.
 """
 
@@ -23,12 +24,10 @@ __all__ = [
     "Cost",
     "Meter",
     "Rapl",
-    "bytes_read",
     "estimated",
     "flops_adam",
     "flops_descent",
     "flops_lbfgs",
-    "flops_moments",
     "flops_power_iteration",
     "flops_sgd",
     "flops_solve",
@@ -39,7 +38,6 @@ __all__ = [
 WATTS_PER_CORE = 15.0
 """Watts assumed for one busy core when the processor's energy counters cannot be read."""
 
-_WORD = 8
 _STATM = Path("/proc/self/statm")
 _MEMORY_PERIOD = 0.002
 _ENERGY_PERIOD = 1.0
@@ -68,7 +66,7 @@ class Cost:
 
     Examples
     --------
-    >>> one = Cost(passes=1, flops=flops_moments(1000, 10), bytes=8 * 1000 * 10)
+    >>> one = Cost(passes=1, flops=flops_descent(1000, 10, 1), bytes=8 * 1000 * 10)
     >>> (one + one).passes
     2.0
     """
@@ -243,15 +241,6 @@ def estimated(watts_per_core: float) -> str:
     return f"estimate, CPU-seconds × {watts_per_core:g} W per busy core"
 
 
-def flops_moments(n: float, p: float, *, exact: bool = False) -> float:
-    """Mean and centred second moments of n rows of p fields: n·p·(p+1) + 2·n·p.
-
-    The second moments are symmetric, so p(p+1)/2 sums of n products (2 flops each); the mean and the
-    centring take n·p each.  In compensated (`exact`) arithmetic the second moments take 8·n·p² instead.
-    """
-    return (8 * n * p**2 if exact else n * p * (p + 1)) + 2 * n * p
-
-
 def flops_solve(p: float) -> float:
     """Cholesky factor of a p × p matrix and one right-hand side: p³/3 + 2·p².
 
@@ -299,11 +288,6 @@ def flops_lbfgs(n: float, p: float, evaluations: float, iterations: float, memor
     m is the number of stored pairs.  Nocedal & Wright, *Numerical Optimization*, 2nd ed., algorithm 7.4.
     """
     return 4 * n * p * evaluations + 8 * memory * p * iterations
-
-
-def bytes_read(n: float, p: float, sweeps: float = 1) -> float:
-    """Bytes of an n × p table of doubles, read `sweeps` times: 8·n·p each."""
-    return _WORD * n * p * sweeps
 
 
 def quantity(value: float, unit: str = "") -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from cumulant.explain import cost as price
 from cumulant.explain.objective import Goal, LeastSquares, start
+from cumulant.measure import work
 
 __all__ = [
     "METHODS",
@@ -190,7 +191,7 @@ def gradient_descent(
         b,
         passes=float(sweeps),
         flops=price.flops_power_iteration(n, p, searched) + price.flops_descent(n, p, steps),
-        bytes_moved=price.bytes_read(n, p, 2 * sweeps),
+        bytes_moved=work.bytes_read(n, p, 2 * sweeps),
         steps=steps,
         settings=settings,
     )
@@ -242,7 +243,7 @@ def stochastic_descent(
         b,
         passes=passes,
         flops=price.flops_sgd(n, p, passes, steps),
-        bytes_moved=price.bytes_read(n, p, passes),
+        bytes_moved=work.bytes_read(n, p, passes),
         steps=steps,
         settings=f"batch {batch}, first step {learning_rate:.3g}, halved on a plateau",
     )
@@ -288,7 +289,7 @@ def adam(
         b,
         passes=passes,
         flops=price.flops_adam(n, p, passes, steps),
-        bytes_moved=price.bytes_read(n, p, passes),
+        bytes_moved=work.bytes_read(n, p, passes),
         steps=steps,
         settings=f"batch {batch}, first step {learning_rate:.3g}, halved on a plateau",
     )
@@ -401,7 +402,7 @@ def lbfgs(problem: LeastSquares, goal: Goal, *, memory: int = 10, max_passes: fl
         b,
         passes=float(evaluations),
         flops=price.flops_lbfgs(n, p, evaluations, iterations, memory),
-        bytes_moved=price.bytes_read(n, p, 2 * evaluations),
+        bytes_moved=work.bytes_read(n, p, 2 * evaluations),
         steps=iterations,
         settings=f"memory {memory}",
     )

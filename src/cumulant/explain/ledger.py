@@ -30,7 +30,7 @@ from cumulant.explain.objective import (
     passes_of_gradient_descent,
 )
 from cumulant.lift import NARROW
-from cumulant.measure import lifted, measure
+from cumulant.measure import lifted, measure, work
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.linear import conditional
 from cumulant.source import open_table
@@ -269,8 +269,8 @@ def _race(design: _Design, tolerance: float, max_passes: float, seed: int) -> tu
     cost = replace(
         cost,
         passes=1.0,
-        flops=price.flops_moments(n, p + 1, exact=exact) + price.flops_solve(p),
-        bytes=price.bytes_read(n, p + 1, 2),
+        flops=work.flops_of_pass(n, p + 1, exact=exact) + price.flops_solve(p),
+        bytes=work.bytes_read(n, p + 1),
     )
     problem = LeastSquares.from_arrays(X, y)
     excess = goal.excess(problem.standardised(slopes))
@@ -401,11 +401,12 @@ def _rows_of(model: Model) -> int:
 def _cost_of(model: Model) -> Cost:
     """What the fit took: seconds as it was timed, flops and bytes by formula."""
     n, p = _rows_of(model), len(model.fields)
-    exact = model.moments is not None and model.moments.exact
+    m = model.moments
+    order, exact = (2, False) if m is None else (m.order, m.exact)
     cost = Cost(
         passes=1.0,
-        flops=price.flops_moments(n, p, exact=exact) + price.flops_solve(p),
-        bytes=price.bytes_read(n, p, 2),
+        flops=work.flops_of_pass(n, p, order=order, exact=exact) + price.flops_solve(p),
+        bytes=work.bytes_read(n, p),
     )
     if model.effort is None:
         return cost
@@ -420,9 +421,9 @@ def _cost_of(model: Model) -> Cost:
 
 
 def _forecast(method: str, n: int, p: int, passes: float) -> Row:
-    work = Cost(
+    cost = Cost(
         passes=1 + passes,
         flops=price.flops_standardise(n, p) + price.flops_descent(n, p, passes),
-        bytes=price.bytes_read(n, p, 2 + 2 * passes),
+        bytes=work.bytes_read(n, p, 2 + 2 * passes),
     )
-    return Row(method, work, math.nan, math.nan, math.isfinite(passes), DESCENT_GIVES, "by formula, not run")
+    return Row(method, cost, math.nan, math.nan, math.isfinite(passes), DESCENT_GIVES, "by formula, not run")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cumulant.explain import cost as price
+from cumulant.measure import work
 
 __all__ = ["Goal", "LeastSquares", "passes_of_conjugate_gradients", "passes_of_gradient_descent", "start"]
 
@@ -77,7 +78,7 @@ class LeastSquares:
     def standardising(self) -> price.Cost:
         """What standardising took: one pass, reading and writing the columns."""
         n, p = self.shape
-        return price.Cost(1.0, price.flops_standardise(n, p), price.bytes_read(n, p, 2))
+        return price.Cost(1.0, price.flops_standardise(n, p), work.bytes_read(n, p, 2))
 
     def coefficients(self, b: Array) -> tuple[float, Array]:
         """Intercept and slopes (p,) in the columns' own units."""

@@ -6,6 +6,7 @@ import os
 import warnings
 
 from cumulant.errors import CumulantWarning, ResourceError
+from cumulant.measure.work import WORD, bytes_kept, sums_kept
 
 __all__ = ["FOLDS", "affordable_folds", "refuse_if_beyond_memory", "refuse_if_too_large"]
 
@@ -15,7 +16,7 @@ FOLDS, SHARE = 10, 1 / 16
 
 def affordable_folds(fields: int) -> int:
     """Folds where nobody chose: ten, or as many as leave memory for the solution; the user hears of fewer."""
-    fold = 4 * (fields + 1) * (fields + 2)
+    fold = bytes_kept(fields, 1)
     folds = max(1, min(FOLDS, int(SHARE * _memory() / fold)))
     if folds < FOLDS:
         warnings.warn(
@@ -30,15 +31,14 @@ def affordable_folds(fields: int) -> int:
 def refuse_if_too_large(fields: int, folds: int) -> None:
     """Raise a ResourceError with the figure when the sums, and what they are solved in, would not fit in memory."""
     # A triangle for each fold and one in passing; to solve, a covariance and its factor.
-    triangle = (fields + 1) * (fields + 2) // 2
-    refuse_if_beyond_memory((folds + 5) * triangle, f"{fields:,} fields in {folds} folds")
+    refuse_if_beyond_memory(sums_kept(fields, folds + 5), f"{fields:,} fields in {folds} folds")
 
 
 def refuse_if_beyond_memory(
     numbers: int, what: str, remedy: str = "select columns=, lower levels=, or use fewer folds="
 ) -> None:
     """Raise a ResourceError when so many numbers leave this machine no room for anything else."""
-    need, have = 8 * numbers, _memory()
+    need, have = WORD * numbers, _memory()
     if need > 0.8 * have:
         raise ResourceError(f"{what} need {need / 2**30:,.1f} GiB, this machine has {have / 2**30:,.1f}; {remedy}")
 
