@@ -54,8 +54,8 @@ METHOD = (
     "Moments of order 2 (along sums: also 3 and 4) of standard normal float64 arrays in memory, ten folds (one for "
     "groups), default threads but along cores. Each point is a process of its own; its ways take turns after one call "
     "each. Exponents are slopes of the logarithms of the least seconds (other work on the machine only adds), and of "
-    "extra memory, by least squares; extra memory is the peak of resident memory above its level before. Peers on the same arrays: XᵀX alone, one set of sums; a ridge "
-    "regression by Cholesky; for groups, 66 sums in polars."
+    "extra memory, by least squares; extra memory is the peak of resident memory above its level before. Peers on the "
+    "same arrays: XᵀX alone, one set of sums; a ridge regression by Cholesky; for groups, 66 sums in polars."
 )
 
 
