@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import accuracy
+from benchmarks import accuracy, cluster_plan, scaling_page
 from benchmarks.disk import FLOOR
 from benchmarks.harness import OURS, RESULTS, ROOT, say
 
@@ -24,6 +24,18 @@ def rewrite() -> None:
     for page, text in pages().items():
         page.write_text(text, encoding="utf-8")
         say(f"written: {page.relative_to(ROOT)}")
+    for picture, drawn in pictures().items():
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        picture.write_text(drawn, encoding="utf-8")
+        say(f"written: {picture.relative_to(ROOT)}")
+
+
+def pictures(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
+    """The drawings that pages show of what was measured, as they ought to be."""
+    record = results / "scaling.json"
+    if not record.exists():
+        return {}
+    return {root / "docs" / scaling_page.DRAWING: scaling_page.drawing(json.loads(record.read_text("utf-8")))}
 
 
 def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
@@ -34,6 +46,7 @@ def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
         root / "docs" / "how-fast-and-why.md": reasons,
         root / "docs" / "sphere.md": solved_once,
         root / "docs" / "accuracy.md": accuracy_page,
+        root / "docs" / "cluster-plan.md": planned,
     }
     records = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
     return {
@@ -129,7 +142,13 @@ def _time(seconds: float) -> str:
 
 def reasons(records: dict[str, Any]) -> str:
     """The block of the page that says why a fit takes as long as it does."""
-    return _block(records, {"roofline": _roofline})
+    scaling = {"scaling": lambda record: scaling_page.block(record, _table, _where(record))}
+    return _block(records, {"roofline": _roofline, **scaling})
+
+
+def planned(records: dict[str, Any]) -> str:
+    """The block of the page that plans a table of 10¹² rows, from the rates of a node."""
+    return _block(records, {"scaling": lambda record: cluster_plan.block(record, _table, _where(record))})
 
 
 def _roofline(record: dict[str, Any]) -> list[str]:
