@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Any
 
 from tools.draw_figures import BLUE, FAINT, GREEN, INK, ORANGE, STYLE, themed
 
 from benchmarks.harness import OURS
+from benchmarks.scaling import BLAS, POLARS, RIDGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +18,7 @@ DRAWING = "figures/scaling/scaling.svg"
 TITLES = {
     "rows": "rows", "columns": "columns", "cores": "cores", "sums": "sums, order 2, 3, 4", "groups": "groups",
 }  # fmt: skip
-PEERS = (ORANGE, GREEN, INK)
+COLOURS = {OURS: BLUE, BLAS: ORANGE, RIDGE: GREEN, POLARS: INK}
 MEGABYTE = 1 << 20
 
 
@@ -71,7 +73,7 @@ def drawing(record: dict[str, Any]) -> str:
 
     shown = [result for result in record["results"] if result["axis"] != "cores"]
     with mpl.rc_context(STYLE):
-        figure, buffer = Figure(figsize=(9.6, 5.0), layout="constrained"), io.StringIO()
+        figure, buffer = Figure(figsize=(9.6, 5.2), layout="constrained"), io.StringIO()
         panels = figure.subplots(2, len(shown))
         for i, result in enumerate(shown):
             _panel(panels[0, i], result, 0)
@@ -79,26 +81,35 @@ def drawing(record: dict[str, Any]) -> str:
             panels[0, i].set_title(f"along {TITLES[result['axis']]}")
         panels[0, 0].set_ylabel("seconds")
         panels[1, 0].set_ylabel("extra memory, MB")
+        named = {name: line for axes in panels[0] for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(named), fontsize=8)
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return themed(buffer.getvalue())
 
 
 def _panel(axes: Any, result: dict[str, Any], which: int) -> None:
-    names = list(dict.fromkeys(name for point in result["points"] for name in point["ways"]))
-    others = iter(PEERS)
-    for name in names:
+    heights = []
+    for name in dict.fromkeys(name for point in result["points"] for name in point["ways"]):
         curve = [(p["x"], _value(p["ways"][name], which)) for p in result["points"] if name in p["ways"]]
         kept = [(x, y) for x, y in curve if y]
-        colour = BLUE if name == OURS else next(others)
         if not kept:
             continue
         x, y = zip(*kept, strict=True)
-        axes.loglog(x, y, "o-", ms=3.5, color=colour, label=name)
+        heights += y
+        axes.loglog(x, y, "o-", ms=3.5, color=COLOURS[name], label=name)
         if name == OURS:
             axes.loglog(x, [y[-1] * (at / x[-1]) ** result["theory"][which] for at in x], ":", color=FAINT)
+    # Whole decades, so that each panel has two labels at least; and the points themselves below.
+    axes.set_ylim(10 ** math.floor(math.log10(min(heights))), 10 ** math.ceil(math.log10(max(heights))))
+    places = [point["x"] for point in result["points"]]
+    axes.set_xticks(places, [_short(x) for x in places])
     axes.minorticks_off()
-    if which == 0:
-        axes.legend(fontsize=6.5, loc="best")
+
+
+def _short(x: int) -> str:
+    """A number in thousands or millions."""
+    scale, unit = next((one for one in ((10**6, "M"), (1000, "k")) if x >= one[0]), (1, ""))
+    return f"{x / scale:.3g}{unit}"
 
 
 def _value(way: dict[str, Any], which: int) -> float | None:
