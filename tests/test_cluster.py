@@ -9,7 +9,7 @@ import pytest
 import cumulant as cm
 from cumulant import storage
 from cumulant.errors import ColumnError, DataError
-from cumulant.measure.cluster import Options, begin, measure_partitions, merge, part, survey, told
+from cumulant.measure.cluster import Options, Spans, begin, measure_partitions, merge, part, survey, told
 from cumulant.measure.threads import cores, one_core
 from helpers import TABLES
 from sameness import same_moments
@@ -20,17 +20,20 @@ class Here:
 
     by_index = False
 
-    def __init__(self, frames: list[pd.DataFrame]) -> None:
+    def __init__(self, frames: list[pd.DataFrame], *, counted: bool = False) -> None:
         self.frames = frames
+        self.counts = [len(frame) for frame in frames] if counted else None
         self.sent: list[bytes] = []
+        self.surveyed = False
 
     def surveys(self, options: Options) -> list[bytes]:
+        self.surveyed = True
         return [survey(frame, i, options) for i, frame in enumerate(self.frames)]
 
     def start(self, heads: dict[int, int], options: Options) -> bytes:
         return begin(pd.concat([self.frames[i].iloc[:n] for i, n in heads.items()], ignore_index=True), options)
 
-    def total(self, start: bytes, spans: list[tuple[int | None, int]], options: Options) -> bytes:
+    def total(self, start: bytes, spans: Spans, options: Options) -> bytes:
         shares = zip(self.frames, spans, strict=True)
         self.sent = [part(f, lambda f=f: len(f), i, start, span, options) for i, (f, span) in enumerate(shares)]
         return merge(self.sent)
@@ -62,6 +65,34 @@ def cut(frame: pd.DataFrame, edges: list[int]) -> list[pd.DataFrame]:
 def test_however_the_rows_are_cut(name: str, edges: list[int]) -> None:
     frame = TABLES[name](np.random.default_rng(0), 300)
     same_moments(cm.measure(frame), measure_partitions(Here(cut(frame, edges)), options_for(), None))
+
+
+@pytest.mark.parametrize("edges", [[1], [0, 0, 299], [7, 100, 150, 290]])
+@pytest.mark.parametrize("name", ["numbers", "mixed_with_gaps", "many_levels"])
+def test_partitions_whose_rows_are_counted_are_read_once(name: str, edges: list[int]) -> None:
+    frame = TABLES[name](np.random.default_rng(0), 300)
+    here = Here(cut(frame, edges), counted=True)
+    same_moments(cm.measure(frame, rows=3), measure_partitions(here, options_for(rows=3), None))
+    assert not here.surveyed
+    first = cm.measure(frame.iloc[:50])
+    rest = Here(cut(frame.iloc[50:], edges[:1]), counted=True)
+    same_moments(first.update(frame.iloc[50:]), first + measure_partitions(rest, options_for(rows=50), first))
+    assert not rest.surveyed
+
+
+def test_levels_that_have_to_be_gathered_are_surveyed_after_all() -> None:
+    rng = np.random.default_rng(5)
+    city = np.concatenate([rng.choice(["a", "b"], 5000), rng.choice(list("zyxwvu"), 3000)])
+    frame = pd.DataFrame({"city": city, "y": rng.normal(size=8000)})
+    # No partition shows more than three levels, all of them together show too many.
+    parts = cut(frame.sort_values("city", kind="stable").reset_index(drop=True), [4000, 5500])
+    whole = pd.concat(parts)
+    with pytest.warns(cm.errors.CumulantWarning, match="more than 6"):
+        one = cm.measure(whole, levels=6)
+    here = Here(parts, counted=True)
+    with pytest.warns(cm.errors.CumulantWarning, match="more than 6"):
+        same_moments(one, measure_partitions(here, options_for(levels=6), None))
+    assert here.surveyed
 
 
 def test_levels_beyond_those_reported_by_one_partition_are_not_needed() -> None:

@@ -125,6 +125,23 @@ def test_further_rows_join_moments_that_were_measured_elsewhere() -> None:
     same_moments(cm.measure(frame), first.update(rest))
 
 
+@pytest.mark.parametrize("options", [{}, {"rows": "id"}, {"folds": 1}])
+def test_rows_that_bring_their_numbers_are_read_once(options: dict[str, object]) -> None:
+    frame = TABLES["mixed"](RNG(20), 13_000).assign(id=np.arange(13_000)[::-1])
+    looks: list[int] = []
+
+    def look(part: pd.DataFrame) -> pd.DataFrame:
+        looks.append(len(part))
+        return part
+
+    table = partitions(frame, npartitions=3).map_partitions(look, meta=frame)
+    table = table if not options else table.clear_divisions()
+    one, many = cm.measure(frame, **options), cm.measure(table, **options)
+    same_moments(one, many)
+    # The first partition is made twice: what it begins with is the start.
+    assert len(looks) == 4
+
+
 def test_arrays_in_chunks_both_ways() -> None:
     x = RNG(13).normal(size=(400, 6)) + 3
     x[5, 2] = np.nan

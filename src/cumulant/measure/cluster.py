@@ -1,7 +1,7 @@
 """Moments of a table that lies in partitions on many machines: what all engines share.
 
-Moments form a monoid, so a table in partitions is measured by a tree of additions. Three steps, and only the first
-and the second read rows:
+Moments form a monoid, so a table in partitions is measured by a tree of additions. Three steps, of which the first
+and the second read the rows:
 
 1. Each partition is *surveyed*: how many rows it has, hence the row numbers of the partitions after it; and which
    levels its categories show, in order of appearance.
@@ -10,6 +10,10 @@ and the second read rows:
    partition is measured from that start.
 3. Neighbours are *merged*, a few at a time, until one is left. Who is merged with whom depends on the order of the
    partitions alone, so that neither stragglers nor repeated work show in the result.
+
+The survey is left out where row numbers do not hang on it, and then the table is read once: levels that a partition
+shows for the first time are united in the merge. Only if that has to gather levels is there a survey after all, for
+which ones are kept is a matter of the order in which they appear.
 
 What partitions send is the bytes of moments, of a survey, or of the error that stopped them. An error of the table is
 sent, not raised: no engine then tries the same row again.
@@ -40,6 +44,8 @@ __all__ = [
     "FAN_IN",
     "Options",
     "Partitions",
+    "Span",
+    "Spans",
     "arrow_rows",
     "begin",
     "measure_partitions",
@@ -48,6 +54,9 @@ __all__ = [
     "survey",
 ]
 
+# First row number (None: by the index) and number of rows (None: not counted) of a partition.
+Span = tuple[int | None, int | None]
+Spans = list[Span]
 # Moments that one task adds: few enough to hold at once, enough to keep the tree of 10⁵ partitions six levels deep.
 FAN_IN = 8
 
@@ -119,11 +128,17 @@ class Options:
 class Partitions(Protocol):
     """A table on an engine, as rows that lie in partitions of a fixed order.
 
-    ``surveys`` asks each partition, ``start`` a task that is handed the first rows of some partitions (by index), and
-    ``total`` measures each partition from a start and merges; all return what was sent.
+    ``counts`` are the rows of each partition, as far as they are known without reading; None where not even the number
+    of partitions is. ``by_index`` says that the rows bring their numbers. ``surveys`` asks each partition, ``start`` a
+    task that is handed the first rows of some partitions (by index), and ``total`` measures each partition from a start
+    and merges; all return what was sent.
     """
 
     by_index: bool
+
+    @property
+    def counts(self) -> Sequence[int | None] | None:
+        """Rows of each partition."""
 
     def surveys(self, options: Options) -> list[bytes]:
         """What `survey` says of each partition, in order."""
@@ -131,7 +146,7 @@ class Partitions(Protocol):
     def start(self, heads: dict[int, int], options: Options) -> bytes:
         """What `begin` makes of the first rows of some partitions."""
 
-    def total(self, start: bytes, spans: list[tuple[int | None, int]], options: Options) -> bytes:
+    def total(self, start: bytes, spans: Spans, options: Options) -> bytes:
         """What `merge` makes of each `part`, which is to have these first row numbers and numbers of rows."""
 
 
@@ -143,26 +158,74 @@ def measure_partitions(table: Partitions, options: Options, like: Moments | None
     CumulantError
         The one that the first partition in trouble sent.
     """
+    once = _read_once(table, options, like)
+    if once is not None:
+        return once
     seen = [told(answer)[1] for answer in table.surveys(options)]
     counts = [int(one["rows"]) for one in seen]
     if like is None:
         # A column of objects may be empty in the first rows; what it is elsewhere decides.
         texts = {name: "categorical" for one in seen for name, levels in one["levels"].items() if levels}
-        begun = table.start(_heads(counts), replace(options, lifts={**texts, **(options.lifts or {})}))
-        start, beside = told(begun)
-        for note in beside["notes"]:
-            warnings.warn(note, CumulantWarning, stacklevel=4)
+        start, beside = told(table.start(_heads(counts), replace(options, lifts={**texts, **(options.lifts or {})})))
+        _warn(beside["notes"])
     else:
-        weighting = like.weighting if options.weights is None else options.weight_kind
-        start = Moments.empty(like.schema, like.shift, folds=like.folds, weighting=weighting, exact=like.exact)
+        start = _start_like(like, options)
     start = _with_levels(start, [one["levels"] for one in seen], options.levels)
     if not sum(counts):
         return start
-    begins: list[int | None] = [None] * len(counts)
-    if not table.by_index:
-        first = options.rows if isinstance(options.rows, int) else 0
-        begins = [*itertools.accumulate(counts[:-1], initial=first)]
-    return told(table.total(_moments_bytes(start), list(zip(begins, counts, strict=True)), options))[0]
+    spans = _spans(counts, options, by_index=table.by_index)
+    return told(table.total(_moments_bytes(start), spans, options))[0]
+
+
+def _read_once(table: Partitions, options: Options, like: Moments | None) -> Moments | None:
+    """The moments without a survey; None where one is needed."""
+    if not table.counts:
+        return None
+    counts = [count for count in table.counts if count is not None]
+    counted = len(counts) == len(table.counts)
+    folds = options.folds if like is None else like.folds
+    if not (counted or table.by_index or isinstance(options.rows, str) or folds == 1):
+        return None
+    notes: list[str] = []
+    if like is None:
+        start, beside = told(table.start(_heads(counts) if counted else {0: HEAD_ROWS}, options))
+        short = not counted and len(table.counts) > 1 and beside["rows"] < HEAD_ROWS
+        if short or beside["empty_columns"]:
+            return None
+        notes = beside["notes"]
+    else:
+        start = _start_like(like, options)
+    spans: Spans = [(None if table.by_index else 0, None) for _ in table.counts]
+    if counted:
+        spans = _spans(counts, options, by_index=table.by_index)
+    total: Moments = told(table.total(_moments_bytes(start), spans, options))[0]
+    for before, after in zip(start.schema.lifts, total.schema.lifts, strict=True):
+        if isinstance(after, Categorical) and after != before and _is_full(after, options):
+            return None
+    _warn(notes)
+    return total
+
+
+def _is_full(category: Categorical, options: Options) -> bool:
+    return category.remainder or len(category.levels) > options.levels
+
+
+def _start_like(like: Moments, options: Options) -> Moments:
+    weighting = like.weighting if options.weights is None else options.weight_kind
+    return Moments.empty(like.schema, like.shift, folds=like.folds, weighting=weighting, exact=like.exact)
+
+
+def _spans(counts: list[int], options: Options, *, by_index: bool) -> Spans:
+    """First row number (None: by the index) and number of rows of each partition."""
+    begins: Iterable[int | None] = itertools.repeat(None)
+    if not by_index:
+        begins = itertools.accumulate(counts[:-1], initial=options.rows if isinstance(options.rows, int) else 0)
+    return list(zip(begins, counts, strict=False))
+
+
+def _warn(notes: list[str]) -> None:
+    for note in notes:
+        warnings.warn(note, CumulantWarning, stacklevel=5)
 
 
 def _heads(counts: list[int]) -> dict[int, int]:
@@ -223,21 +286,21 @@ def begin(rows: Any, options: Options) -> bytes:
             m = options.measure(rows)
         notes = [str(w.message) for w in caught if issubclass(w.category, CumulantWarning)]
         empty = Moments.empty(m.schema, m.shift, folds=m.folds, weighting=m.weighting, exact=m.exact)
-        return _moments_bytes(empty, notes)
+        arrays, meta = empty.to_state()
+        beside = {"notes": notes, "rows": len(rows), "empty_columns": bool(m._void)}
+        return storage.encode("moments", arrays, {**meta, **beside})
 
     return _answer(look, None)
 
 
-def part(
-    rows: Any, seen: Callable[[], int], place: int, start: bytes, span: tuple[int | None, int], options: Options
-) -> bytes:
+def part(rows: Any, seen: Callable[[], int], place: int, start: bytes, span: Span, options: Options) -> bytes:
     """The moments of a partition (None: an empty one), whose rows ``seen`` counts when they have been read."""
 
     def look() -> bytes:
         like, _ = told(start)
         first, expected = span
         m = like if rows is None else options.measure(rows, like=like, first=first)
-        if seen() != expected:
+        if expected is not None and seen() != expected:
             raise DataError(
                 f"had {expected:,} rows when they were counted and {seen():,} when they were measured; the table must "
                 "be the same each time it is made: keep it (persist(), cache()), or fix the seed of what is random"
@@ -293,9 +356,8 @@ def arrow_rows(batches: Iterable[pa.RecordBatch]) -> tuple[pa.RecordBatchReader 
     return pa.RecordBatchReader.from_batches(first.schema, itertools.chain([first], stream)), lambda: taken[0]
 
 
-def _moments_bytes(m: Moments, notes: Sequence[str] = ()) -> bytes:
-    arrays, meta = m.to_state()
-    return storage.encode("moments", arrays, {**meta, "notes": list(notes)})
+def _moments_bytes(m: Moments) -> bytes:
+    return storage.encode("moments", *m.to_state())
 
 
 def _answer(look: Callable[[], bytes], place: int | None) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cumulant.errors import DataError, OptionError, SourceError
-from cumulant.measure.cluster import FAN_IN, Options, begin, measure_partitions, merge, part, survey
+from cumulant.measure.cluster import FAN_IN, Options, Span, Spans, begin, measure_partitions, merge, part, survey
 
 if TYPE_CHECKING:
     from cumulant.measure.moments import Moments
@@ -41,7 +41,8 @@ def _of_frame(data: Any, options: Options) -> _Partitions:
     whole = index.nlevels == 1 and getattr(index.dtype, "kind", "") in "iu"
     # Only with known divisions does the index number the rows of the whole table, not of each partition anew.
     by_index = options.rows is None and whole and data.known_divisions
-    return _Partitions(kept.to_delayed(), bool(by_index))
+    parts = kept.to_delayed()
+    return _Partitions(parts, [None] * len(parts), bool(by_index))
 
 
 def _of_array(data: Any) -> _Partitions:
@@ -52,14 +53,16 @@ def _of_array(data: Any) -> _Partitions:
         )
     if data.shape[1] != data.shape[1]:
         raise OptionError("the Dask array does not know its number of columns; call compute_chunk_sizes() first")
-    return _Partitions(data.rechunk({1: -1}).to_delayed().ravel().tolist(), by_index=False)
+    counts = [None if size != size else int(size) for size in data.chunks[0]]
+    return _Partitions(data.rechunk({1: -1}).to_delayed().ravel().tolist(), counts, by_index=False)
 
 
 class _Partitions:
     """Partitions as delayed pandas frames or NumPy arrays."""
 
-    def __init__(self, parts: list[Any], by_index: bool) -> None:
+    def __init__(self, parts: list[Any], counts: list[int | None], by_index: bool) -> None:
         self._parts = parts
+        self.counts = counts
         self.by_index = by_index
 
     def surveys(self, options: Options) -> list[bytes]:
@@ -75,7 +78,7 @@ class _Partitions:
         rows = [head(self._parts[i], count) for i, count in heads.items()]
         return bytes(dask.delayed(_begin, pure=False)(rows, options).compute())
 
-    def total(self, start: bytes, spans: list[tuple[int | None, int]], options: Options) -> bytes:
+    def total(self, start: bytes, spans: Spans, options: Options) -> bytes:
         import dask
 
         look, add = dask.delayed(_part, pure=False), dask.delayed(_merge, pure=False)
@@ -102,7 +105,7 @@ def _begin(heads: list[Any], options: Options) -> bytes:
     return begin(pd.concat([head for head in heads if len(head)] or heads[:1], ignore_index=True), options)
 
 
-def _part(rows: Any, place: int, start: bytes, span: tuple[int | None, int], options: Options) -> bytes:
+def _part(rows: Any, place: int, start: bytes, span: Span, options: Options) -> bytes:
     return part(rows, lambda: len(rows), place, start, span, options)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cumulant.errors import MissingDependencyError, SourceError
-from cumulant.measure.cluster import FAN_IN, Options, arrow_rows, begin, measure_partitions, merge, part, survey
+from cumulant.measure.cluster import FAN_IN, Options, Spans, arrow_rows, begin, measure_partitions, merge, part, survey
 
 if TYPE_CHECKING:
     from cumulant.measure.moments import Moments
@@ -47,6 +47,8 @@ class _Partitions:
     """
 
     by_index = False
+    # Only running a plan shows how many partitions it has.
+    counts = None
 
     def __init__(self, frame: Any, names: list[str]) -> None:
         quoted = ["`" + name.replace("`", "``") + "`" for name in names]
@@ -85,7 +87,7 @@ class _Partitions:
 
         return self._one(self._frame.mapInArrow(take, SENT).repartition(1).mapInArrow(look, SENT))
 
-    def total(self, start: bytes, spans: list[tuple[int | None, int]], options: Options) -> bytes:
+    def total(self, start: bytes, spans: Spans, options: Options) -> bytes:
         names = self._names
         order = {place: i for i, place in enumerate(self._places)}
 
