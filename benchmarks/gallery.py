@@ -2,7 +2,7 @@
 
 Reads the tables from the folder that the environment variable CUMULANT_SYMMETRY names: frets.csv, banknote.csv,
 tic_tac_toe.csv, openair_nox_daily24.parquet, elecdemand_daily48.csv, natural_patches8x8.parquet, digits8x8.parquet,
-quakes.csv. Their sources are beside their names below.
+quakes.csv, qm9_C7H10O2_geometry.parquet, hipparcos2.parquet. Their sources are beside their names below.
 Draws a picture of each symmetry that holds, nearly or not, into docs/figures/symmetries/.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks import harness
@@ -33,6 +34,24 @@ def _numeric(stop: int) -> Callable[[Frame], Frame]:
     return lambda t: t.iloc[:, :stop].astype(float)
 
 
+def _positions(t: Frame) -> Frame:
+    return t[[f"{axis}{atom:02d}" for atom in range(19) for axis in "xyz"]].astype(float)
+
+
+def _turned(t: Frame) -> Frame:
+    """Each molecule about its centroid, turned and reflected at random, and columns without their names or order."""
+    rng = np.random.default_rng(0)
+    at = _positions(t).to_numpy().reshape(-1, 19, 3)
+    q, r = np.linalg.qr(rng.normal(size=(len(at), 3, 3)))
+    turns = q * np.sign(np.einsum("nii->ni", r))[:, None, :]
+    rows = np.einsum("nij,naj->nai", turns, at - at.mean(axis=1, keepdims=True)).reshape(len(at), 57)
+    return pd.DataFrame(rows[:, rng.permutation(57)], columns=[f"c{i}" for i in range(57)])
+
+
+def _unit_vectors(t: Frame) -> Frame:
+    return t[["ux", "uy", "uz"]].astype(float)
+
+
 TABLES: dict[str, tuple[str, Callable[[Frame], Frame], str]] = {
     "frets": ("frets.csv", lambda t: t, "heads of first and second sons (R boot, Frets 1921)"),
     "banknote genuine": ("banknote.csv", _notes("genuine"), "Swiss notes (R mclust, Flury and Riedwyl 1988)"),
@@ -47,6 +66,27 @@ TABLES: dict[str, tuple[str, Callable[[Frame], Frame], str]] = {
         "handwritten digits (UCI), inner columns of pixels: a control, not symmetric",
     ),
     "quakes": ("quakes.csv", lambda t: t, "earthquakes off Fiji (R datasets): a control"),
+    "molecules as filed": (
+        "qm9_C7H10O2_geometry.parquet",
+        _positions,
+        (
+            "positions of the 19 atoms of isomers of C7H10O2 (QM9, Ramakrishnan et al. 2014), in the pose and the order of "
+            "atoms that their authors gave them: neither rotations nor an exchange of all atoms show in them"
+        ),
+    ),
+    "molecules turned at random": (
+        "qm9_C7H10O2_geometry.parquet",
+        _turned,
+        (
+            "the same about their centroids, each turned and reflected at random, columns shuffled and unnamed: O(3), by "
+            "construction, to be found from moments alone"
+        ),
+    ),
+    "directions of stars": (
+        "hipparcos2.parquet",
+        _unit_vectors,
+        "unit vectors to the stars of the Hipparcos catalogue: a control, the Milky Way is not isotropic",
+    ),
 }
 
 

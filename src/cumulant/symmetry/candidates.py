@@ -65,10 +65,13 @@ Finder = Callable[[Observed], Iterator[Candidate]]
 
 def propose(observed: Observed) -> list[Candidate]:
     """All finders' candidates, each symmetry once."""
+    from cumulant.symmetry.from_geometry import grids, vectors
     from cumulant.symmetry.from_moments import every_cyclic, exchangeable, independent, matched, rings
     from cumulant.symmetry.from_names import from_names
 
-    finders: tuple[Finder, ...] = (from_names, exchangeable, every_cyclic, matched, rings, independent)
+    finders: tuple[Finder, ...] = (
+        from_names, exchangeable, every_cyclic, matched, rings, independent, vectors, grids,
+    )  # fmt: skip
     found: dict[bytes, Candidate] = {}
     for finder in finders:
         for candidate in finder(observed):

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["every_cyclic", "exchangeable", "independent", "matched", "rings", "transposition_tails"]
+__all__ = [
+    "every_cyclic",
+    "exchangeable",
+    "independent",
+    "matched",
+    "rings",
+    "transposition_tails",
+    "uncorrelated_blocks",
+]
 
 # Up to so many columns every cyclic group is tried; a search by pairs goes on up to MATCHED, one by waves up to RINGS.
 EVERY = 7
@@ -165,6 +173,17 @@ def rings(observed: Observed) -> Iterator[Candidate]:
 
 def independent(observed: Observed) -> Iterator[Candidate]:
     """Blocks without a correlation between them: each may flip its sign."""
+    p = len(observed.columns)
+    at = uncorrelated_blocks(observed)
+    if len(at) < 2:
+        return
+    blocks = [[observed.columns[i] for i in block] for block in at]
+    flips = z2(observed.columns, blocks)
+    yield Candidate(flips, "moments", f"independent blocks: {_shown(blocks)}", p * log(len(at)))
+
+
+def uncorrelated_blocks(observed: Observed) -> list[Index]:
+    """The finest blocks of columns between which no correlation is significant among all."""
     from scipy.sparse.csgraph import connected_components
     from scipy.special import ndtri
 
@@ -173,11 +192,7 @@ def independent(observed: Observed) -> Iterator[Candidate]:
     r = observed.covariance / np.outer(unit, unit)
     limit = -ndtri(0.005 / max(1, p * (p - 1) // 2)) / np.sqrt(observed.degrees)
     count, label = connected_components(np.abs(r) > limit, directed=False)
-    if count < 2:
-        return
-    blocks = [[observed.columns[i] for i in np.flatnonzero(label == b)] for b in range(count)]
-    flips = z2(observed.columns, blocks)
-    yield Candidate(flips, "moments", f"independent blocks: {_shown(blocks)}", p * log(count))
+    return [np.flatnonzero(label == b) for b in range(count)]
 
 
 def _product(groups: list[Group]) -> Group:

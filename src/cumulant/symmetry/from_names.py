@@ -109,9 +109,11 @@ def _ordered(values: list[str], cells: Cells, shown: str) -> Iterator[tuple[str,
 def _words(values: list[str], cells: Cells, shown: str) -> Iterator[tuple[str, Group]]:
     lower = [v.lower() for v in values]
     for components, proper in VECTORS:
-        if set(components) == set(lower):
+        # Other columns of the same point (a charge, a mass) may be named alike.
+        if set(components) <= set(lower):
             rows = [[str(cells[lower.index(c), t]) for c in components] for t in range(cells.shape[1])]
             yield f"vectors with components {', '.join(components)}: {shown}", orthogonal(rows, proper=proper)
+            break
     for a, b in OPPOSITES:
         if a in lower and b in lower:
             pair = cells[[lower.index(a), lower.index(b)]]
