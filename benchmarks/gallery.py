@@ -70,16 +70,16 @@ TABLES: dict[str, tuple[str, Callable[[Frame], Frame], str]] = {
         "qm9_C7H10O2_geometry.parquet",
         _positions,
         (
-            "positions of the 19 atoms of isomers of C7H10O2 (QM9, Ramakrishnan et al. 2014), in the pose and the order of "
-            "atoms that their authors gave them: neither rotations nor an exchange of all atoms show in them"
+            "positions of the 19 atoms of isomers of C7H10O2 (QM9, Ramakrishnan et al. 2014), in the pose and the "
+            "order of atoms that their authors gave them: neither rotations nor an exchange of all atoms show in them"
         ),
     ),
     "molecules turned at random": (
         "qm9_C7H10O2_geometry.parquet",
         _turned,
         (
-            "the same about their centroids, each turned and reflected at random, columns shuffled and unnamed: O(3), by "
-            "construction, to be found from moments alone"
+            "the same about their centroids, each turned and reflected at random, columns shuffled and unnamed: O(3), "
+            "by construction, to be found from moments alone"
         ),
     ),
     "directions of stars": (
