@@ -11,15 +11,15 @@ import numpy as np
 from cumulant.errors import CumulantError
 from cumulant.explain.heldout import held_out, judges
 from cumulant.explain.levelled import shares
-from cumulant.explain.links import Links, link, measured_covariance, most_connected
+from cumulant.explain.links import Links, correlation_of, link, measured_covariance, most_connected
 from cumulant.explain.portable import shape
 from cumulant.explain.rows import Rows, look
+from cumulant.explain.structure import class_of, symmetry_of
 from cumulant.lift import Boolean, Categorical
+from cumulant.model.laws import name_of
 from cumulant.solve.mixed import marginal_probabilities
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from cumulant.lift import Lift
     from cumulant.model import Model
 
@@ -29,6 +29,12 @@ WIDEST = 300
 MOST_TERMS = 6_000
 MOST_LEVELS = 30
 MOST_FLOPS = 2e10
+# Theories with more than a covariance, by their names in files.
+BEYOND = {
+    "taylor": "a mean that may bend",
+    "fluctuation": "a mean that may bend, and fluctuations about it that vary",
+    "polynomial": "interacting fields",
+}
 
 
 def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields: int = WIDEST) -> dict[str, Any]:
@@ -51,9 +57,11 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
     Returns
     -------
     dict
-        ``rows``, ``target``, ``columns`` (one entry each: kind, missing share, mean, sd, levels), ``prior``,
-        ``notes``, ``couplings`` (correlations and partial correlations of fields; links of columns), ``regressions``,
-        ``held_out``, ``ledger``, and ``shown``: how much of a wide model that is. What does not exist is None.
+        ``rows``, ``target``, ``beyond`` (what F has beyond second order), ``columns`` (one entry each: kind, missing
+        share, mean, sd, levels), ``prior``, ``notes``, ``couplings`` (correlations and partial correlations of fields;
+        links of columns), ``symmetry`` (what it was solved under, or what the moments show), ``class`` (its page of the
+        notebook), ``regressions``, ``held_out``, ``ledger``, and ``shown``: how much of a wide model that is. What does
+        not exist is None.
 
     Examples
     --------
@@ -76,11 +84,14 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
             "rows": model.count if model.moments is None else int(model.moments.rows.sum()),
             "count": model.count,
             "target": model.target,
+            "beyond": BEYOND.get(name_of(model.law)),
             "columns": [_column(model, lift) for lift in model.schema.lifts],
             "prior": _prior(model),
             "notes": [*model.notes, *_left_out(model)],
             "effort": None if model.effort is None else dict(model.effort),
             "couplings": _couplings(model, link(model, columns)),
+            "symmetry": symmetry_of(model),
+            "class": class_of(model),
             "regressions": [found for target in targets if (found := _regression(model, target)) is not None],
             "held_out": [held_out(model, target, by) for target in targets],
             "ledger": _ledger(model),
@@ -167,21 +178,13 @@ def _couplings(model: Model, links: Links) -> dict[str, Any]:
     return {
         "fields": [model.fields[i] for i in at],
         "column_of_field": of_column,
-        "correlation": _correlation(measured_covariance(model)[np.ix_(at, at)]),
+        "correlation": correlation_of(measured_covariance(model)[np.ix_(at, at)]),
         "partial_correlation": model.partial_correlations().to_numpy()[np.ix_(at, at)],
         "columns": list(links.columns),
         "total": links.total,
         "direct": links.direct,
         "signed": links.signed,
     }
-
-
-def _correlation(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    sd = np.sqrt(np.diag(covariance))
-    inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
-    r = covariance * inverse[:, None] * inverse[None, :]
-    np.fill_diagonal(r, 1.0)
-    return r
 
 
 def _targets(model: Model, columns: list[str]) -> list[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Links", "link", "measured_covariance", "most_connected"]
+__all__ = ["Links", "correlation_of", "link", "measured_covariance", "most_connected"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,13 @@ def measured_covariance(model: Model) -> Array:
     """Covariance of the fields as it was measured, whatever prior the model has (p, p)."""
     g = model.gaussian
     return g.covariance if g.measured is None else g.measured
+
+
+def correlation_of(covariance: Array) -> Array:
+    """The covariance in units of standard deviations (p, p); 0 off the diagonal for a constant field."""
+    r = _unit(covariance)
+    np.fill_diagonal(r, 1.0)
+    return r
 
 
 def arrange(strength: Array) -> list[int]:

@@ -15,6 +15,7 @@ from cumulant import storage
 from cumulant.explain.describe import describe, jsonable
 from cumulant.explain.portable import portable
 from cumulant.explain.rows import Rows, look
+from cumulant.explain.structure import diagram_sum
 from cumulant.lift import Boolean, Categorical
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ SCRIPTS = (
     "regression.js",
     "heldout.js",
     "ledger.js",
+    "symmetry.js",
+    "class.js",
+    "diagrams.js",
     "page.js",
 )
 LISTED_COLUMNS = 500
@@ -51,9 +55,11 @@ DIGITS = 7
 def write_report(model: Model, path: str | Path, *, title: str | None = None, data: Any = None) -> None:
     """Write a model as one HTML file that needs no network and sends nothing.
 
-    The page shows what was measured, correlations and partial correlations, the strongest couplings, a regression for
-    each target, its scores on held-out folds and what the fit cost. The model itself travels in it, so that any column
-    can be predicted from any others in the browser, to the last digits of what Python predicts.
+    The page shows what was measured, correlations and partial correlations, the strongest couplings, the symmetries of
+    the table with their evidence (or the one the model was solved under), the class it belongs to, a regression for
+    each target, the diagrams of the target named, scores on held-out folds and what the fit cost. The model itself
+    travels in it, so that any column can be predicted from any others in the browser, to the last digits of what
+    Python predicts (of a theory beyond second order: of what it is to second order).
 
     Parameters
     ----------
@@ -93,8 +99,10 @@ def page(model: Model, *, title: str | None = None, data: Any = None) -> str:
     found = describe(model, rows=rows)
     shown = found["couplings"]["columns"]
     columns = [name for name in model.columns if name in set(shown)]
+    sums = diagram_sum(model)
     content = {
-        "report": _compact(found),
+        "report": _compact(found)
+        | {"diagrams": None if sums is None else {"shown": min(sums.shown, len(sums.terms)), "of": len(sums.terms)}},
         "model": jsonable(portable(model, columns, None if rows is None else _seen(model, rows))),
     }
     parts = {
@@ -102,6 +110,8 @@ def page(model: Model, *, title: str | None = None, data: Any = None) -> str:
         "style": "\n".join((PAGE / name).read_text(encoding="utf-8") for name in STYLES),
         "script": "\n".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS),
         "content": _embedded(content),
+        # Markup made by the library, in which every name is escaped.
+        "diagrams": "" if sums is None else sums.svg(),
     }
     template = (PAGE / "page.html").read_text(encoding="utf-8")
     # One pass, so that a column named like a placeholder stays a name.
@@ -135,6 +145,7 @@ def _compact(found: dict[str, Any]) -> dict[str, Any]:
         found
         | {
             "couplings": couplings,
+            "symmetry": _pictured(found["symmetry"]),
             "columns": [column for column in found["columns"] if column["name"] in names],
             "regressions": [_by_rows(regression) for regression in found["regressions"]],
         }
@@ -145,6 +156,20 @@ def _picture(matrix: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     """Base64 of the upper triangle in units of 1/10,000, little-endian 16-bit integers."""
     upper = matrix[np.triu_indices(len(matrix))]
     return base64.b64encode(np.round(1e4 * upper).astype("<i2").tobytes()).decode()
+
+
+def _pictured(symmetry: dict[str, Any]) -> dict[str, Any]:
+    """The same with matrices as pictures; orbits, which are whole numbers, as they are."""
+    return symmetry | {
+        "pictures": [
+            shown
+            | {
+                name: None if shown[name] is None else _picture(np.array(shown[name], dtype=float))
+                for name in ("measured", "averaged")
+            }
+            for shown in symmetry["pictures"]
+        ]
+    }
 
 
 def _by_rows(regression: dict[str, Any]) -> dict[str, Any]:

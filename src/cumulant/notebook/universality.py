@@ -163,12 +163,14 @@ def universality(
         name = tuple(fields[i] for i in at)
         sizes[name] = float(abs(value) * np.sqrt(equal) * np.prod(sd[list(at)]))
         values[name] = float(value)
+    threshold = SIGMAS / np.sqrt(max(count, 1.0))
+    beyond = isinstance(theory, Gaussian) and any(len(at) > 2 and size > threshold for at, size in sizes.items())
     return Universality(
         page=page_named(NEAREST[type(theory)]) if match is None else match.page,
-        exact=match is not None,
+        exact=match is not None and not beyond,
         sizes=sizes,
         values=values,
-        threshold=SIGMAS / np.sqrt(max(count, 1.0)),
+        threshold=threshold,
         physics={**_fluctuations(covariance), **_phases(theory, couplings, mean, covariance, fields)},
     )
 

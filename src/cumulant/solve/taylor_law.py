@@ -359,7 +359,7 @@ class TaylorLaw:
 
 def _named(factors: Index, names: Sequence[str]) -> str:
     powers = Counter(names[f] for f in factors if f >= 0)
-    return "·".join(name + {1: "", 2: "²", 3: "³"}[n] for name, n in powers.items())
+    return "·".join(name + ("" if n == 1 else "⁰¹²³⁴⁵⁶⁷⁸⁹"[n]) for name, n in powers.items())
 
 
 def _points(dimensions: int) -> Array:

@@ -7,13 +7,17 @@ function startMaps() {
     place.append(h("p", { class: "note" }, "A single column has nothing to hang together with."));
     return;
   }
+  const shadesOf = (signed) => () => {
+    const [mix, without, same] = [signedRamp(), ramp(colour("mid"), colour("mid"), colour("category")), colour("diagonal")];
+    return (value, i, j) => (i === j ? same : signed(i, j) ? mix(value) : without(Math.abs(value)));
+  };
   const byColumns = {
     names: couplings.columns, size: linked, matrices: [couplings.total, couplings.direct],
-    signed: hasSign, words: ["Correlation", "Partial correlation"],
+    signed: hasSign, shades: shadesOf(hasSign), words: ["Correlation", "Partial correlation"],
   };
   const byFields = {
     names: couplings.fields, size: couplings.fields.length, matrices: [couplings.correlation, couplings.partial_correlation],
-    signed: () => true, words: ["Correlation", "Partial correlation"],
+    signed: () => true, shades: shadesOf(() => true), words: ["Correlation", "Partial correlation"],
   };
   const choices = couplings.fields.length > linked ? [byColumns, byFields] : [byColumns];
   let shown = choices[0];
@@ -141,16 +145,16 @@ function arrangeMap(width, shown, pen) {
 }
 
 function paint(pen, shown, which, layout, ratio) {
-  const { names, size, matrices, signed } = shown;
+  const { names, size, matrices } = shown;
   const { left, top, unit, labelled, font } = layout;
-  const mix = { signed: ramp(colour("down"), colour("mid"), colour("up")), unsigned: ramp(colour("mid"), colour("mid"), colour("category")) };
+  const shade = shown.shades(which);
   // Cells meet on whole device pixels, or hairlines show between them.
   const snap = (v) => Math.round(v * ratio) / ratio;
   const gap = unit >= 6 ? 1 / ratio : 0;
   for (let i = 0; i < size; i++) {
     for (let j = 0; j < size; j++) {
       const value = matrices[which][i * size + j];
-      pen.fillStyle = i === j ? colour("diagonal") : signed(i, j) ? mix.signed(value) : mix.unsigned(Math.abs(value));
+      pen.fillStyle = shade(value, i, j);
       const [x, y] = [snap(left + j * unit), snap(top + i * unit)];
       pen.fillRect(x, y, snap(left + (j + 1) * unit) - x - gap, snap(top + (i + 1) * unit) - y - gap);
     }
@@ -171,6 +175,8 @@ function paint(pen, shown, which, layout, ratio) {
     pen.restore();
   });
 }
+
+const signedRamp = () => ramp(colour("down"), colour("mid"), colour("up"));
 
 // From one colour through another to a third, for −1 … 1, with some lift for weak values.
 function ramp(low, middle, high) {

@@ -6,7 +6,7 @@ function startHead() {
   const lead = target ? `${target} and ${plural(report.columns.length > 1 ? report.shown.of_columns - 1 : 0, "other column")}` : plural(report.shown.of_columns, "column");
   byId("lead").replaceChildren(
     `${lead}, measured in one pass over ${plural(report.rows, "row")} and solved for their free energy `,
-    h("span", { class: "formula" }, "F = ½ (φ − μ)", h("sup", {}, "T"), " K (φ − μ)"),
+    h("span", { class: "formula" }, "F = ½ (φ − μ)", h("sup", {}, "T"), " K (φ − μ)"), report.beyond ? " to second order" : "",
     ". Nothing was minimised, and any column follows from any others.");
   const score = report.held_out.find((entry) => entry.target === target);
   const accuracy = score?.rows?.accuracy;

@@ -22,7 +22,7 @@ function startTheme() {
 }
 
 function startContents() {
-  const names = { predict: "Predict", measured: "Measured", couplings: "Maps", graph: "Couplings", regression: "Regression", "held-out": "Held out", ledger: "Cost" };
+  const names = { predict: "Predict", measured: "Measured", couplings: "Maps", graph: "Couplings", symmetry: "Symmetry", class: "Class", regression: "Regression", diagrams: "Diagrams", "held-out": "Held out", ledger: "Cost" };
   for (const [id, name] of Object.entries(names)) {
     if (!byId(id).hidden) byId("contents").append(h("li", {}, h("a", { href: `#${id}` }, name)));
   }
@@ -33,7 +33,10 @@ startPredictor();
 startMeasured();
 startMaps();
 startGraph();
+startSymmetry();
+startClass();
 startRegression();
+startDiagrams();
 startHeldOut();
 startLedger();
 startContents();

@@ -49,6 +49,10 @@ function startPredictor() {
         h("div", { class: "answer-card" }, target, answer, plot, levelRow),
         h("div", { class: "why card" }, reasons, spoken,
           h("details", { class: "code" }, h("summary", {}, "The same in Python"), h("pre", { tabindex: "0" }, code))))));
+  if (report.beyond) {
+    byId("predictor").append(h("p", { class: "note apart" },
+      `F goes beyond second order here: ${report.beyond}. The page predicts to second order, with straight lines and one spread; model.predict follows all of it.`));
+  }
   if (report.shown.columns < report.shown.of_columns) {
     byId("predictor").append(h("p", { class: "note apart" },
       `The page carries the ${plural(report.shown.columns, "column")} most connected${report.target ? ` to ${report.target}` : ""} of ${count(report.shown.of_columns)}; the others stay unknown here.`));
