@@ -214,3 +214,44 @@ TABLES: dict[str, Callable[[], tuple[Array, Array | None, dict[str, Any]] | None
     "patches of 8×8": _patches,
     "simulated ring of 100": _simulated,
 }
+
+
+# ---------------------------------------------------------------------------------- the tables
+
+
+def block(record: dict[str, Any], table: Callable[[list[str], list[list[str]]], str], where: str) -> list[str]:
+    """The tables of docs/symmetry-worth.md."""
+    parts = [record["method"], where]
+    for name in dict.fromkeys(row["table"] for row in record["results"]):
+        rows = [row for row in record["results"] if row["table"] == name]
+        ways = list(rows[0]["ways"])
+        head = ["training rows", *(f"{way}: log-likelihood" for way in ways), *(f"{way}: error" for way in ways)]
+        cells = [
+            [
+                f"{row['rows']:,}",
+                *(_best(row, way, "log_likelihood", max, ".1f") for way in ways),
+                *(_best(row, way, "error", min, ".2f") for way in ways),
+            ]
+            for row in rows
+        ]
+        parts += [f"### {name[:1].upper()}{name[1:]}", table(head, cells)]
+    head = ["rows × columns", "under", "seconds", "memory", "parameters", "operations to invert"]
+    costs = [
+        [
+            f"{row['rows']:,} × {row['columns']:,}",
+            row["under"],
+            f"{row['seconds']:.2g}",
+            f"{row['extra_bytes'] / 1e6:,.0f} MB",
+            f"{row['parameters']:,}",
+            f"{row['flops_to_invert']:,.0f}",
+        ]
+        for row in record["costs"]
+    ]
+    return [*parts, "### Cost", table(head, costs)]
+
+
+def _best(row: dict[str, Any], way: str, what: str, better: Callable[..., float], digits: str) -> str:
+    """A figure, in bold where no other way is better."""
+    value = row["ways"][way][what]
+    shown = format(value, digits).replace("-", "−")
+    return f"**{shown}**" if value == better(other[what] for other in row["ways"].values()) else shown

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import accuracy, cluster_plan, scaling_page
+from benchmarks import accuracy, cluster_plan, scaling_page, symmetry
 from benchmarks.disk import FLOOR
 from benchmarks.harness import OURS, RESULTS, ROOT, say
 
@@ -46,6 +46,7 @@ def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
         root / "docs" / "how-fast-and-why.md": reasons,
         root / "docs" / "sphere.md": solved_once,
         root / "docs" / "accuracy.md": accuracy_page,
+        root / "docs" / "symmetry-worth.md": worth,
         root / "docs" / "cluster-plan.md": planned,
     }
     records = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
@@ -95,6 +96,11 @@ def details(records: dict[str, Any]) -> str:
         "digits": _digits_full,
     }
     return _block(records, makers)
+
+
+def worth(records: dict[str, Any]) -> str:
+    """The block of the page on what a symmetry is worth."""
+    return _block(records, {"symmetry": lambda record: symmetry.block(record, _table, _where(record))})
 
 
 def accuracy_page(records: dict[str, Any]) -> str:
