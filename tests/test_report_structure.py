@@ -153,6 +153,11 @@ class TestDiagrams:
         assert ("x", "x") in diagram_sum(model).terms
         assert diagram_sum(cm.fit(bent())) is None
 
+    def test_terms_of_fourth_degree_have_a_name(self):
+        model = cm.fit(bent(), cm.Taylor(5), target="y")
+        assert "x⁴" in model.summary().table.index
+        assert diagram_sum(model).shown == 6
+
     def test_not_of_a_category_or_of_a_column_alone(self):
         table = {"a": ["u", "v", "u", "v", "u"], "b": [1.0, 2.0, 1.5, 2.5, 1.0]}
         assert diagram_sum(cm.fit(table, target="a", prior=None)) is None

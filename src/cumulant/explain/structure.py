@@ -33,6 +33,7 @@ MOST_PICTURED = 120
 # Every pair of fields is a coupling to weigh.
 MOST_CLASSED = 300
 MOST_COUPLINGS = 12
+MOST_DIAGRAMS = 6
 
 
 def symmetry_of(model: Model) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def diagram_sum(model: Model) -> DiagramSum | None:
     if model.target is None:
         return None
     try:
-        found = model.diagrams(model.target)
+        found = model.diagrams(model.target, shown=MOST_DIAGRAMS)
     except CumulantError:
         return None
     return found if found.terms else None
