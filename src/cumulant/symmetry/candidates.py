@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,9 +81,12 @@ def propose(observed: Observed) -> list[Candidate]:
     return list(found.values())
 
 
+@lru_cache(maxsize=1024)
 def fingerprint(group: Group, order: int = 2) -> bytes:
     """Equal for groups that leave the same moments of this order invariant."""
     from cumulant.symmetry.orbits import orbits
 
     found = orbits(group, order)
-    return found.labels.tobytes() + found.signs.tobytes()
+    digest = blake2b(found.labels.tobytes(), digest_size=32)
+    digest.update(found.signs.tobytes())
+    return digest.digest()

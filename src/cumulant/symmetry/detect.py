@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cumulant.errors import OptionError
+from cumulant.errors import OptionError, ResourceError
 from cumulant.symmetry.candidates import Candidate, Observed, propose
 from cumulant.symmetry.chain import order
 from cumulant.symmetry.group import Group
@@ -239,10 +239,21 @@ def symmetries(
     chosen = _once(chosen, 2 if rows.thirds is None else 3)
     # Names and moments share the prior evenly, and each its part among its candidates and scales.
     shares = {s: 4 * sum(c.source == s for c in chosen) for s in ("names", "moments", "user")}
-    findings = _ordered([_find(c, rows, scale, shares[c.source], level) for c in chosen])
-    findings = _ordered(_compared(findings))
+    weighed, unknown = [], 0
+    for candidate in chosen:
+        try:
+            weighed.append(_find(candidate, rows, scale, shares[candidate.source], level))
+        except ResourceError:
+            # Of a candidate that was asked for, the user is told; one that was thought of can be left out.
+            if candidate.source == "user":
+                raise
+            unknown += 1
+    notes = rows.notes
+    if unknown:
+        notes = (*notes, f"{unknown} candidates were not weighed: their groups are too large to decompose numerically")
+    findings = _ordered(_compared(_ordered(weighed)))
     both = _together(findings, rows, level)
-    return Symmetries(rows.columns, tuple(_ordered(_compared([*findings, *both]))), level, rows.notes)
+    return Symmetries(rows.columns, tuple(_ordered(_compared([*findings, *both]))), level, notes)
 
 
 def _find(candidate: Candidate, rows: Rows, scale: str, tried: int, level: float) -> Finding:

@@ -351,6 +351,9 @@ def _type(a: Array, b: Array) -> tuple[str, Array]:
 
 def _verified(found: Dense, invariant: Array) -> bool:
     basis = found.matrix
+    # Too many vectors: components that are one were told apart by rounding.
+    if basis.shape[1] != found.degree:
+        return False
     if np.abs(basis.T @ basis - np.eye(found.degree)).max() > TOLERANCE:
         return False
     blocks = found.reduce(invariant)

@@ -136,11 +136,14 @@ def orbits(group: Group, length: int, *, ordered: bool = False) -> Orbits:
         )
     places = np.stack(np.unravel_index(np.arange(n), (p,) * length), axis=1) if ordered else multisets(p, length)
     sources, targets, flips = [], [], []
-    at = np.arange(n)
     for image, sign in zip(group.images, group.signs, strict=True):
-        moved = image[places]
+        # A generator that moves few columns leaves most tuples where they are.
+        moves = (image != np.arange(p)) | (sign < 0)
+        at = np.flatnonzero(moves[places].any(axis=1))
+        before = places[at]
+        moved = image[before]
         to = np.ravel_multi_index(tuple(moved.T), (p,) * length) if ordered else rank(np.sort(moved, axis=1))
-        flip = (sign[places] < 0).sum(axis=1) % 2 if group.signed else np.zeros(n, dtype=np.int64)
+        flip = (sign[before] < 0).sum(axis=1) % 2 if group.signed else np.zeros(len(at), dtype=np.int64)
         away = (to != at) | (flip > 0)
         sources.append(at[away])
         targets.append(to[away])
