@@ -18,7 +18,6 @@ from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.prior import Prior
 from cumulant.source import open_table
-from cumulant.source.fill import Cells, with_cells
 from cumulant.theory import Gaussian, GaussianAction
 
 if TYPE_CHECKING:
@@ -334,24 +333,9 @@ class Model:
         A category gets its most probable level. Returns the kind of table it was given (pandas, polars, Arrow);
         a file gives a pandas frame.
         """
-        table = open_table(data)
-        x = self._lift(table)
-        filled = self.law.fill(x)
-        found: Cells = {}
-        for name in self.columns:
-            at = self.schema.places_of(name)
-            absent = np.asarray(np.isnan(x[:, at]).any(axis=1))
-            if name not in table.schema.names or not absent.any():
-                continue
-            lift = self.schema.lifts[self.schema.position(name)]
-            if isinstance(lift, Categorical) and lift.wide:
-                found[name] = (absent, self._predict_one(name, x[absent]))
-            elif isinstance(lift, (Categorical, Boolean)):
-                p = self.law.probabilities(x[absent], at)
-                found[name] = (absent, lift.inverse(p) if isinstance(lift, Categorical) else p[:, 1] > 0.5)
-            else:
-                found[name] = (absent, lift.inverse(filled[absent][:, at]))
-        return with_cells(data, table, found)
+        from cumulant.model.filling import impute
+
+        return impute(self, data)
 
     # ------------------------------------------------------------------ explanation
 
