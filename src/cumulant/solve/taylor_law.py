@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,85 +13,43 @@ from cumulant.errors import OptionError
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.lift import Lifted
 from cumulant.solve.linear import conditional
-from cumulant.solve.predictive import Fields, Predictive, patterns, predict
+from cumulant.solve.predictive import Fields, Predictive, predict
+from cumulant.solve.target_law import TargetLaw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cumulant.solve.law import Density
-
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
-    Conditional = Callable[[Array, Index, str], Density]
 
 __all__ = ["TaylorLaw"]
 
-# Points that stand for inputs which are not known: mean and spread over them are good to a few per cent.
-DRAWS = 128
 # Numbers in the monomials of the rows that are worked on at once.
 BLOCK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
-class TaylorLaw:
+class TaylorLaw(TargetLaw):
     """A law of p fields; a `cumulant.solve.law.Law`.
 
     Parameters
     ----------
-    base
-        The Gaussian law of all fields, which answers every question but those about the target.
-    target
-        The field whose mean is a polynomial of the others.
+    base, target, visible, fixed
+        As for every `TargetLaw`.
     lifted
-        Its monomials.
+        Monomials of the other fields, which the mean of the target is a sum of.
     terms
         Second moments of the monomials and, last, the target.
-    visible
-        The fields of ``base`` that are left (p,); others are fixed or integrated out.
-    fixed
-        Value of each field of ``base`` that is fixed, NaN elsewhere.
     """
 
-    base: GaussianLaw
-    target: int
     lifted: Lifted
     terms: Fields
-    visible: Index
-    fixed: Array
 
     @staticmethod
     def of(base: Fields, target: int, lifted: Lifted, terms: Fields) -> TaylorLaw:
         """The law of all fields of ``base``."""
         p = len(base.mean)
-        return TaylorLaw(GaussianLaw(base), target, lifted, terms, np.arange(p), np.full(p, np.nan))
-
-    # ------------------------------------------------------------------ the Gaussian part
-
-    @property
-    def gaussian(self) -> GaussianLaw:
-        """The Gaussian law of what is visible: linear in every direction."""
-        observed = np.flatnonzero(~np.isnan(self.fixed))
-        return self.base.condition(observed, self.fixed[observed], self.visible)
-
-    @property
-    def mean(self) -> Array:
-        """Mean of each field (p,)."""
-        return self.gaussian.mean
-
-    @property
-    def covariance(self) -> Array:
-        """Covariance of the fields (p, p), as measured."""
-        return self.gaussian.covariance
-
-    @property
-    def precision(self) -> Array:
-        """Inverse of the covariance (p, p)."""
-        return self.gaussian.precision
-
-    @property
-    def count(self) -> float:
-        """Rows it was estimated from."""
-        return self.base.count
+        return TaylorLaw(GaussianLaw(base), target, np.arange(p), np.full(p, np.nan), lifted, terms)
 
     # ------------------------------------------------------------------ F
 
@@ -163,61 +121,26 @@ class TaylorLaw:
         reference = {names[i]: float(self.lifted.reference[i]) for i in used}
         return [_named(f, names) for f in self.lifted.factors] + [names[self.target]], fields, reference
 
-    # ------------------------------------------------------------------ fewer fields
-
-    def condition(self, observed: Index, values: Array, rest: Index) -> TaylorLaw | GaussianLaw:
-        """The law of ``rest``; of a Gaussian where the target is not among them."""
-        place = self.visible[rest]
-        if self.target not in place:
-            return self.gaussian.condition(observed, values, rest)
-        fixed = self.fixed.copy()
-        fixed[self.visible[observed]] = values
-        return replace(self, visible=place, fixed=fixed)
-
-    def marginal(self, at: Index) -> TaylorLaw | GaussianLaw:
-        """The law of some fields, the others integrated out."""
-        return self.condition(np.zeros(0, dtype=np.int64), np.zeros(0), at)
-
     # ------------------------------------------------------------------ prediction
 
-    def expect(self, x: Array, at: Index) -> Array:
-        """Mean of the first of the fields ``at`` (n,)."""
-        if self.asks_others(at):
-            return self.gaussian.expect(x, at)
-        return self._predict(self.full(x), scales=False)[0]
+    def mean_of(self, x: Array) -> Array:
+        """ȳ (n,) for rows of all fields (n, p)."""
+        return self._predict(x, scales=False)[0]
 
-    def density(self, x: Array, at: Index, name: str) -> Predictive:
-        """A Student t about the polynomial; inputs that are not known are averaged over."""
-        if self.asks_others(at):
-            return self.gaussian.density(x, at, name)
-        return Predictive(name, *self._predict(self.full(x), scales=True))
-
-    def asks_others(self, at: Index) -> bool:
-        """Whether a question is not about the target."""
-        return int(self.visible[at[0]]) != self.target
-
-    def full(self, x: Array) -> Array:
-        """Rows of all fields of ``base``, the target unknown."""
-        out = np.tile(self.fixed, (len(x), 1))
-        out[:, self.visible] = x
-        out[:, self.target] = np.nan
-        return out
+    def density_of(self, x: Array, name: str) -> Predictive:
+        """A Student t about the polynomial."""
+        return Predictive(name, *self._predict(x, scales=True))
 
     def mean_and_inflation(self, x: Array) -> tuple[Array, Array]:
         """ȳ and the variance of a new value over that of the residuals, for rows of all fields (n, p)."""
-        mean, scale, _ = self._predict(self._without_target(x), scales=True)
+        mean, scale, _ = self._predict(self.without_target(x), scales=True)
         return mean, np.asarray(scale**2 / self.residual_variance)
 
     def features(self, x: Array) -> Array:
         """Rows of all fields (n, p), unknown ones at their Gaussian mean, with ȳ in the place of the target."""
-        bare = self._without_target(x)
+        bare = self.without_target(x)
         out = self.base.fill(bare)
         out[:, self.target] = self._predict(bare, scales=False)[0]
-        return out
-
-    def _without_target(self, x: Array) -> Array:
-        out = x.copy()
-        out[:, self.target] = np.nan
         return out
 
     def contributions(self, x: Array) -> Array:
@@ -228,7 +151,7 @@ class TaylorLaw:
         last = self._last
         beta = conditional(self.terms.covariance, np.arange(len(self.lifted)), last).coefficients[:, 0]
         out = np.empty((len(x), len(self.lifted)))
-        for here, points, filled in self._filled(self._without_target(x)):
+        for here, points, filled in self._filled(self.without_target(x)):
             terms = self.lifted.forward(filled).reshape(len(here), points, -1).mean(axis=1)
             out[here] = (terms - self.terms.mean[:-1]) * beta
         return out
@@ -252,79 +175,13 @@ class TaylorLaw:
         return mean, scale, degrees
 
     def _filled(self, x: Array) -> Iterator[tuple[Index, int, Array]]:
-        """Which rows, how many points stand for each, and these points with no input unknown."""
         needed = np.unique(self.lifted.factors[self.lifted.factors >= 0])
-        for rows, observed in patterns(x):
-            block, at = x[rows], np.arange(len(x))[rows]
-            hidden = np.setdiff1d(needed, observed)
-            points = DRAWS if len(hidden) else 1
-            step = max(1, BLOCK // (points * max(len(self.lifted), 1)))
-            for start in range(0, len(block), step):
-                some = block[start : start + step]
-                filled = self._drawn(some, observed, hidden) if len(hidden) else some
-                yield at[start : start + step], points, filled
+        return self.filled(x, needed, BLOCK // max(len(self.lifted), 1))
 
     def _on_terms(self, x: Array, *, scales: bool) -> tuple[Array, Array, Array]:
         terms = np.column_stack([self.lifted.forward(x), np.full(len(x), np.nan)])
         mean, scale, degrees = predict(self.terms, terms, self._last, scales=scales)
         return mean[:, 0], scale[:, 0], degrees
-
-    def _drawn(self, x: Array, observed: Index, hidden: Index) -> Array:
-        """Each row ``DRAWS`` times, its unknown inputs at points of the Gaussian law given the known ones."""
-        g = self.base.fields
-        given = conditional(g.covariance, observed, hidden)
-        mean = g.mean[hidden] + (x[:, observed] - g.mean[observed]) @ given.coefficients
-        w, v = np.linalg.eigh(given.covariance)
-        noise = _points(len(hidden)) @ (v * np.sqrt(np.maximum(w, 0.0))).T
-        out = np.repeat(x, DRAWS, axis=0)
-        out[:, hidden] = (mean[:, None, :] + noise[None, :, :]).reshape(-1, len(hidden))
-        return out
-
-    def probabilities(self, x: Array, indicators: Index) -> Array:
-        """Probability of each level of a category, by the Gaussian law."""
-        return self.gaussian.probabilities(x, indicators)
-
-    # ------------------------------------------------------------------ the joint distribution
-
-    def log_prob(self, x: Array, categories: list[Index]) -> Array:
-        """ln p(x) of the Gaussian law and ln p(y | x) of the bent one (n,)."""
-        return self.joint_log_prob(x, categories, self.density)
-
-    def joint_log_prob(self, x: Array, categories: list[Index], density: Conditional) -> Array:
-        """ln p(x) + ln p(y | x) for a density of the target."""
-        place = self._place
-        y, inputs = x[:, place].copy(), x.copy()
-        inputs[:, place] = np.nan
-        out = self.gaussian.log_prob(inputs, categories)
-        known = np.flatnonzero(~np.isnan(y))
-        if len(known):
-            out[known] += density(inputs[known], np.array([place]), "").log_prob(y[known])
-        return out
-
-    def sample(self, n: int, categories: list[Index], rng: np.random.Generator) -> Array:
-        """Random rows (n, p)."""
-        return self.joint_sample(n, categories, rng, self.density)
-
-    def joint_sample(self, n: int, categories: list[Index], rng: np.random.Generator, density: Conditional) -> Array:
-        """Rows of x from the Gaussian law, and y from a density of the target."""
-        place = self._place
-        x = self.gaussian.sample(n, categories, rng)
-        x[:, place] = density(x, np.array([place]), "").sample(1, int(rng.integers(2**63)))[:, 0]
-        return x
-
-    @property
-    def _place(self) -> int:
-        """Where the target is among the visible fields."""
-        return int(np.flatnonzero(self.visible == self.target)[0])
-
-    def fill(self, x: Array) -> Array:
-        """Rows with unknown fields at their conditional mean (n, p)."""
-        out = self.gaussian.fill(x)
-        place = self._place
-        absent = np.isnan(x[:, place])
-        if absent.any():
-            out[absent, place] = self.expect(x[absent], np.array([place]))
-        return out
 
     # ------------------------------------------------------------------ files
 
@@ -350,26 +207,16 @@ class TaylorLaw:
         return cls(
             GaussianLaw.from_state(arrays, meta["base"]),
             int(meta["target"]),
-            Lifted(arrays["factors"], arrays["reference"], arrays["scale"]),
-            GaussianLaw.from_state(terms, meta["terms"]).fields,
             arrays["visible"],
             arrays["fixed"],
+            Lifted(arrays["factors"], arrays["reference"], arrays["scale"]),
+            GaussianLaw.from_state(terms, meta["terms"]).fields,
         )
 
 
 def _named(factors: Index, names: Sequence[str]) -> str:
     powers = Counter(names[f] for f in factors if f >= 0)
     return "·".join(name + ("" if n == 1 else "⁰¹²³⁴⁵⁶⁷⁸⁹"[n]) for name, n in powers.items())
-
-
-def _points(dimensions: int) -> Array:
-    """Evenly spread standard normal points (DRAWS, dimensions), the same every time, mean zero."""
-    from scipy.special import ndtri
-    from scipy.stats import qmc
-
-    half = qmc.Sobol(dimensions, seed=0).random(DRAWS // 2)
-    normal = ndtri(np.clip(half, 1e-9, 1 - 1e-9))
-    return np.concatenate([normal, -normal])
 
 
 def _expanded(factors: Index, offset: Array, scale: Array) -> Iterator[tuple[tuple[int, ...], float]]:
