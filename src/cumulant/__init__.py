@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cumulant.errors import CumulantError, CumulantWarning
 from cumulant.measure import Moments, measure
 from cumulant.model import Model, fit, load, solve
-from cumulant.theory import Fluctuation, Gaussian, Polynomial, Spins, Taylor
+from cumulant.theory import Field, Fluctuation, Gaussian, Polynomial, Spins, Taylor
 
 if TYPE_CHECKING:
     from cumulant.symmetry.detect import symmetries
@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CumulantError",
     "CumulantWarning",
+    "Field",
     "Fluctuation",
     "Gaussian",
     "Model",

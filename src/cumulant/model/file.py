@@ -14,7 +14,7 @@ from cumulant.model.laws import LAWS, law_of, name_of
 from cumulant.model.model import Model
 from cumulant.solve.prior import Prior
 from cumulant.symmetry import Reduced
-from cumulant.theory import Taylor, Theory
+from cumulant.theory import Field, Taylor, Theory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def save(model: Model, path: str | Path, *, moments: bool) -> None:
         "schema": model.schema.to_list(),
         "theory": theory,
         theory: law,
-        "ansatz": [type(model.theory).__name__, asdict(model.theory)],
+        "ansatz": [type(model.theory).__name__, _plain(model.theory)],
         "prior": {"mass": prior.mass, "kind": prior.kind, "reason": prior.reason},
         "notes": list(model.notes),
         "target": model.target,
@@ -89,9 +89,15 @@ def _groups(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Groups | M
     return Models(groups, **meta["model"]) if "model" in meta else groups
 
 
+def _plain(theory: Theory) -> dict[str, Any]:
+    return theory.to_plain() if isinstance(theory, Field) else asdict(theory)
+
+
 def _ansatz(state: list[Any] | None) -> Theory:
     """The theory of a model; files of before there were several say nothing and mean the Gaussian one."""
     name, options = state or ["Gaussian", {}]
+    if name == "Field":
+        return Field.from_plain(options)
     known: dict[str, type[Theory]] = {kind.__name__: kind for kind in get_args(Theory)}
     if "background" in options:
         options = {**options, "background": Taylor(**options["background"])}

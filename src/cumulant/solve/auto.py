@@ -12,7 +12,7 @@ from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.predictive import Fields
-from cumulant.theory import Fluctuation, Gaussian, Polynomial, Spins, Taylor
+from cumulant.theory import Field, Fluctuation, Gaussian, Polynomial, Spins, Taylor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,7 @@ SOLVERS: dict[type, tuple[str, str]] = {
     Gaussian: ("cumulant.solve.auto", "solve_gaussian"),
     Polynomial: ("cumulant.solve.interacting", "solve_polynomial"),
     Taylor: ("cumulant.solve.taylor", "solve_taylor"),
+    Field: ("cumulant.solve.field.solve", "solve_field"),
     Fluctuation: ("cumulant.solve.fluctuation", "solve_fluctuation"),
 }
 

@@ -2,15 +2,17 @@
 
 from cumulant.measure.requirement import Requirement
 from cumulant.theory.derivatives import cumulant_by_differences
+from cumulant.theory.field import Field
 from cumulant.theory.fluctuation import Fluctuation
 from cumulant.theory.gaussian import Gaussian, GaussianAction
 from cumulant.theory.polynomial import Polynomial
 from cumulant.theory.spins import Spins
 from cumulant.theory.taylor import Taylor
 
-Theory = Gaussian | Taylor | Fluctuation | Polynomial
+Theory = Gaussian | Taylor | Fluctuation | Polynomial | Field
 
 __all__ = [
+    "Field",
     "Fluctuation",
     "Gaussian",
     "GaussianAction",

@@ -1,0 +1,113 @@
+"""The law of a target that is a field of the other columns: p(x) Gaussian, p(y | x) a mixture of fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.solve.field.density import Component, Mixed
+from cumulant.solve.field.member import Member
+from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.target_law import TargetLaw
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["FieldLaw"]
+
+# Numbers in the propagator between new rows and those conditioned on that are held at once.
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class FieldLaw(TargetLaw):
+    """A law of p fields; a `cumulant.solve.law.Law`.
+
+    Parameters
+    ----------
+    base, target, visible, fixed
+        As for every `TargetLaw`.
+    inputs
+        The fields that the target is a function of.
+    centre, width
+        Of each input, before it is compared.
+    members
+        The fields on function space that are mixed.
+    """
+
+    inputs: Index
+    centre: Array
+    width: Array
+    members: tuple[Member, ...]
+
+    def couplings(self, about: str) -> dict[tuple[int, ...], float]:
+        """Those of F to second order; of higher order there are infinitely many."""
+        return self.gaussian.couplings(about)
+
+    # ------------------------------------------------------------------ prediction
+
+    def mean_of(self, x: Array) -> Array:
+        """⟨y | x⟩ (n,) for rows of all fields (n, p)."""
+        if any(member.scale.kind != "identity" for member in self.members):
+            return self.density_of(x, "").mean
+        out = np.empty(len(x))
+        for here, points, some in self._standardised(x):
+            mean = sum(m.weight * m.scale.inverse(m.mean(some)) for m in self.members)
+            out[here] = np.asarray(mean).reshape(len(here), points).mean(axis=1)
+        return out
+
+    def density_of(self, x: Array, name: str) -> Mixed:
+        """A mixture; where inputs are not known, each field has its mean and variance over them."""
+        blocks = list(self._standardised(x))
+        components = []
+        for m in self.members:
+            mean, size = np.empty(len(x)), np.empty(len(x))
+            latent, variance = m.latent([some for _, _, some in blocks]) if blocks else (mean, size)
+            first = 0
+            for here, points, some in blocks:
+                part = slice(first, first + len(some))
+                first += len(some)
+                each, spread = latent[part].reshape(-1, points), variance[part].reshape(-1, points)
+                mean[here] = each.mean(axis=1)
+                size[here] = np.sqrt(spread.mean(axis=1) + each.var(axis=1))
+            components.append(Component(m.weight, mean, size, m.shape, m.scale))
+        return Mixed(name, tuple(components))
+
+    def _standardised(self, x: Array) -> Iterator[tuple[Index, int, Array]]:
+        most = max(1, BLOCK // max(len(self.members[0].rows), 1))
+        for here, points, filled in self.filled(x, self.inputs, most):
+            yield here, points, (filled[:, self.inputs] - self.centre) / self.width
+
+    # ------------------------------------------------------------------ files
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and plain data that determine it."""
+        arrays, base = self.base.to_state()
+        arrays |= {"visible": self.visible, "fixed": self.fixed, "inputs": self.inputs, "centre": self.centre}
+        arrays |= {"width": self.width, "rows": self.members[0].rows}
+        members = []
+        for i, member in enumerate(self.members):
+            own, meta = member.to_state()
+            arrays |= {f"member{i}.{name}": value for name, value in own.items()}
+            members.append(meta)
+        return arrays, {"target": self.target, "base": base, "members": members}
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> FieldLaw:
+        """The law that `to_state` described."""
+        members = []
+        for i, about in enumerate(meta["members"]):
+            start = f"member{i}."
+            own = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
+            members.append(Member.from_state(own, about, arrays["rows"]))
+        base = GaussianLaw.from_state(arrays, meta["base"])
+        return cls(
+            base, int(meta["target"]), arrays["visible"], arrays["fixed"], arrays["inputs"], arrays["centre"],
+            arrays["width"], tuple(members),
+        )  # fmt: skip

@@ -1,0 +1,125 @@
+"""One field conditioned on rows, as it predicts and as it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.solve.field.conditioning import factored
+from cumulant.solve.field.evidence import LEAST_NOISE, Hyper
+from cumulant.solve.field.scale import Scale
+from cumulant.solve.shapes import Shape, from_state
+from cumulant.theory.propagators import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Member"]
+
+# Up to so many rows the factor of a member is kept once it was needed; of more it is found again for each question.
+KEPT_ROWS = 2000
+# No latent variance is below this part of the amplitude: rounding.
+LEAST_VARIANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A field of the mixture.
+
+    Parameters
+    ----------
+    hyper
+        Its propagator, metric and noise.
+    rows
+        Standardised inputs it was conditioned on (n, p).
+    relative
+        Noise of each of them over the typical one (n,).
+    dual
+        (K + N)⁻¹ z of the target's latent values z (n,).
+    amplitude
+        What its propagator is in units of.
+    scale
+        The latent scale of the target.
+    shape
+        The distribution of a new value over its predictive standard deviation.
+    weight
+        In the mixture.
+    """
+
+    hyper: Hyper
+    rows: Array
+    relative: Array
+    dual: Array
+    amplitude: float
+    scale: Scale
+    shape: Shape
+    weight: float
+
+    @cached_property
+    def _z(self) -> Array:
+        return self.hyper.mapped(self.rows)
+
+    @cached_property
+    def _kept_root(self) -> Array:
+        return self._root()
+
+    def _root(self) -> Array:
+        matrix = self.hyper.propagator(self._z, self._z)
+        matrix.flat[:: len(matrix) + 1] += self.hyper.noise * self.relative + LEAST_NOISE
+        root = factored(matrix)
+        if root is None:
+            raise FloatingPointError("a propagator that had a factor has none")
+        return root
+
+    def mean(self, x: Array) -> Array:
+        """Latent mean field (n,) at standardised inputs (n, p)."""
+        return np.asarray(self.hyper.propagator(self.hyper.mapped(x), self._z) @ self.dual)
+
+    def latent(self, blocks: list[Array]) -> tuple[Array, Array]:
+        """Latent mean (n,) and variance of a new value (n,), for blocks of standardised inputs."""
+        from scipy.linalg import lapack
+
+        root = self._kept_root if len(self.rows) <= KEPT_ROWS else self._root()
+        k, means, variances = self.hyper.propagator, [], []
+        for x in blocks:
+            z = self.hyper.mapped(x)
+            cross = k(z, self._z)
+            means.append(cross @ self.dual)
+            explained = lapack.dtrtrs(root, cross.T, lower=1)[0]
+            left = k.diagonal(z) - (explained**2).sum(axis=0) + self.hyper.noise
+            variances.append(self.amplitude * np.maximum(left, LEAST_VARIANCE))
+        return np.concatenate(means), np.concatenate(variances)
+
+    def response(self, x: Array) -> Array:
+        """∇ of the latent mean field (n, p) at standardised inputs (n, p)."""
+        return self.hyper.pulled(self.hyper.propagator.gradient(self.hyper.mapped(x), self._z, self.dual))
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and plain data, but for the rows."""
+        h, s = self.hyper, self.scale
+        arrays = {"metric": h.metric, "amplitudes": h.amplitudes, "dual": self.dual, "relative": self.relative}
+        meta = {
+            "parts": [to_plain(part) for part in h.parts],
+            "noise": h.noise,
+            "amplitude": self.amplitude,
+            "scale": [s.kind, s.power, s.unit, s.shift, s.width],
+            "shape": self.shape.state(),
+            "weight": self.weight,
+        }
+        return arrays, meta
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any], rows: Array) -> Member:
+        """The member that `to_state` described."""
+        parts = tuple(from_plain(part) for part in meta["parts"])
+        hyper = Hyper(parts, arrays["amplitudes"], arrays["metric"], float(meta["noise"]))
+        shape = from_state([float(number) for number in meta["shape"]])
+        return cls(
+            hyper, rows, arrays["relative"], arrays["dual"], float(meta["amplitude"]), Scale(*meta["scale"]), shape,
+            float(meta["weight"]),
+        )  # fmt: skip

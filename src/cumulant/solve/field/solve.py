@@ -1,0 +1,184 @@
+"""Solve rows for the field of a target: scales and propagators tried, adapted by evidence, mixed by left-out rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.errors import DataError, OptionError
+from cumulant.lift import Numeric
+from cumulant.measure.capacity import refuse_if_beyond_memory
+from cumulant.solve.exact import solve_exact
+from cumulant.solve.field.density import Component, stacked
+from cumulant.solve.field.evidence import Hyper, adapted, parts_of, started
+from cumulant.solve.field.law import FieldLaw
+from cumulant.solve.field.member import Member
+from cumulant.solve.field.scale import Scale, scales
+from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.law import Solved
+from cumulant.solve.predictive import Fields
+from cumulant.solve.shapes import DEGREES, Shape, StudentT
+from cumulant.theory.field import DENSE_ROWS
+from cumulant.theory.propagators import Laplace, Linear, Matern, Propagator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.measure import Moments
+    from cumulant.theory.field import Field
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["solve_field"]
+
+# Rows that hyper-parameters are adapted on, and evaluations of the evidence for the first propagator and the others.
+ADAPT_ROWS, STEPS, MORE_STEPS = 800, 30, 20
+# Beyond so many inputs each has no scale of its own, and a product over inputs is too slow.
+EACH_SCALE, PRODUCT_INPUTS = 400, 60
+FEWEST_ROWS = 3
+# Matrices of rows by rows that are held at once.
+MATRICES = 6
+# A member of less weight is left out.
+LEAST_WEIGHT = 0.02
+
+
+def solve_field(
+    m: Moments, theory: Field, prior: str | float | None, target: Index | None, rows: Array | None
+) -> Solved:
+    """The law of a target that is a field of all other columns.
+
+    Raises
+    ------
+    OptionError
+        No single numeric target was named.
+    DataError
+        There are no rows at hand.
+    ResourceError
+        The propagator of the rows does not fit into memory.
+    """
+    y = _target(m, target)
+    if rows is None:
+        raise DataError("a field on function space is conditioned on rows, not on moments; use cm.fit(table, …)")
+    base = solve_exact(m, prior, None)
+    law = GaussianLaw(Fields.of(base))
+    table, notes = _usable(law, rows, y)
+    spread = table.std(axis=0)
+    inputs = np.flatnonzero((spread > 1e-12 * np.abs(table).max(axis=0, initial=0.0)) & (np.arange(len(spread)) != y))
+    if len(table) < FEWEST_ROWS or not spread[y] > 0 or not len(inputs):
+        why = f"{len(table)} rows, of which the target or all inputs are constant, leave a field nothing to follow"
+        return Solved(law, base.prior, (*base.notes, *notes, f"{why}: the law is Gaussian"), base.warnings)
+    remedy = "fit fewer rows, or cm.Taylor(), which needs moments alone"
+    refuse_if_beyond_memory(MATRICES * len(table) ** 2, f"propagators of {len(table):,} rows", remedy)
+    centre, width = table[:, inputs].mean(axis=0), spread[inputs]
+    problem = _Problem((table[:, inputs] - centre) / width, table[:, y], theory)
+    members, said = problem.members()
+    p = len(law.mean)
+    found = FieldLaw(law, y, np.arange(p), np.full(p, np.nan), inputs, centre, width, members)
+    return Solved(found, base.prior, (*base.notes, *notes, *said), base.warnings)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """A field that was adapted and conditioned, and what it says of each row from the others."""
+
+    member: Member
+    logs: Array
+    name: str
+
+    @property
+    def left_out(self) -> float:
+        """Mean log-likelihood of a row from the others."""
+        return float(self.logs.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Standardised inputs x (n, p), target y (n,), and what was asked for."""
+
+    x: Array
+    y: Array
+    theory: Field
+
+    def members(self) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+        """What is mixed, and notes that say so."""
+        kinds = self._propagators()
+        first = [self._tried(kinds[0], scale, None) for scale in scales(self.y, self.theory.scale)]
+        first.sort(key=lambda tried: -tried.left_out)
+        start = first[0].member
+        tried = first + [self._tried(k, start.scale, start.hyper) for k in kinds[1:]]
+        weights = stacked(np.column_stack([one.logs for one in tried]))
+        weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
+        weights /= weights.sum()
+        order = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i]]
+        shown = ", ".join(f"{tried[i].name} {weights[i]:.0%} ({tried[i].left_out:.4g})" for i in order)
+        note = f"mixed by the likelihood of left-out rows, in nats a row in brackets: {shown}"
+        return tuple(replace(tried[i].member, weight=float(weights[i])) for i in order), (note,)
+
+    def _propagators(self) -> list[tuple[Propagator, ...]]:
+        chosen = self.theory.chosen
+        if chosen is not None:
+            return [parts_of(k) for k in chosen]
+        out: list[tuple[Propagator, ...]] = [(Matern(2.5), Linear()), (Matern(0.5),)]
+        return [*out, (Laplace(),)] if self.x.shape[1] <= PRODUCT_INPUTS else out
+
+    def _tried(self, parts: tuple[Propagator, ...], scale: Scale, start: Hyper | None) -> _Tried:
+        z, n = scale.forward(self.y), len(self.y)
+        ones = np.ones(n)
+        some = np.sort(np.random.default_rng(0).permutation(n)[:ADAPT_ROWS])
+        hyper = started(parts, self.x.shape[1])
+        if start is not None:
+            hyper = replace(hyper, metric=start.metric, noise=start.noise)
+        each = self.theory.metric != "unit" and self.x.shape[1] <= EACH_SCALE
+        steps = STEPS if start is None else MORE_STEPS
+        hyper, _ = adapted(self.x[some], z[some], ones[some], hyper, steps, each=each)
+        known = hyper.conditioned(hyper.mapped(self.x), z, ones)
+        if known is None:
+            raise FloatingPointError("the propagator of the rows is singular")
+        residual, variance = known.left_out
+        size = np.sqrt(variance)
+        shape = _shape(residual / size)
+        logs = Component(1.0, z - residual, size, shape, scale).log_prob(self.y)
+        member = Member(hyper, self.x, ones, known.dual, known.amplitude, scale, shape, 1.0)
+        name = " + ".join(type(part).__name__ for part in parts) + f" of {scale.name}"
+        return _Tried(member, logs, name)
+
+
+def _shape(z: Array) -> Shape:
+    """A Student t, or its Gaussian limit: the most likely of residuals that were left out."""
+    each = [StudentT.fit(z, degrees) for degrees in (np.inf, *DEGREES)]
+    return max(each, key=lambda shape: float(shape.log_density(z).sum()))
+
+
+def _target(m: Moments, target: Index | None) -> int:
+    if target is None or len(target) != 1:
+        raise OptionError("a field is a function of the other columns: name one numeric column as target=")
+    y = int(target[0])
+    column = m.schema.column_of_field[m.schema.independent][y]
+    if not isinstance(m.schema.lifts[column], Numeric):
+        raise OptionError(
+            f"column '{m.schema.columns[column]}' is not numeric, and a field is a number; see cm.Gaussian()"
+        )
+    return y
+
+
+def _usable(law: GaussianLaw, rows: Array, y: int) -> tuple[Array, list[str]]:
+    """Rows whose target is known, at most as many as are conditioned on, gaps at their mean given the other inputs."""
+    notes = []
+    table = rows[~np.isnan(rows[:, y])]
+    if len(table) > DENSE_ROWS:
+        notes.append(f"conditioned on {DENSE_ROWS:,} of {len(table):,} rows, evenly spread")
+        table = table[np.linspace(0, len(table) - 1, DENSE_ROWS).astype(np.int64)]
+    gaps = np.isnan(table).any(axis=1)
+    if gaps.any():
+        bare = table[gaps]
+        known = bare[:, y].copy()
+        bare[:, y] = np.nan
+        bare = law.fill(bare)
+        bare[:, y] = known
+        table = table.copy()
+        table[gaps] = bare
+        notes.append(f"inputs not known in {int(gaps.sum()):,} rows stand at their mean given the others")
+    return table, notes
