@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -185,3 +187,65 @@ def test_a_fall_along_a_curve_is_found():
     assert action.unbounded is not None
     steeper = PolynomialAction(("x", "y"), np.zeros(2), np.ones(2), terms, np.array([0.5, 1.0, 0.75]))
     assert steeper.unbounded is None
+
+
+def weakly_coupled(n: int, coupling: float = 0.25, seed: int = 0) -> pd.DataFrame:
+    """Rows of F = ½a² + b² − ½ab + coupling (a⁴/24 + b⁴/12 + a²b²/4): drawn on a grid."""
+    X, Y = np.meshgrid(NODES, NODES, indexing="ij")
+    w = np.exp(-(X**2 / 2 + Y**2 - X * Y / 2 + coupling * (X**4 / 24 + Y**4 / 12 + X**2 * Y**2 / 4)))
+    rng = np.random.default_rng(seed)
+    at = rng.choice(w.size, n, p=(w / w.sum()).ravel())
+    step = NODES[1] - NODES[0]
+    return pd.DataFrame({"a": X.ravel()[at], "b": Y.ravel()[at]}) + rng.uniform(-step / 2, step / 2, (n, 2))
+
+
+def test_couplings_by_diagrams_are_those_of_the_equations_where_they_are_weak() -> None:
+    table = weakly_coupled(200_000)
+    exact = cm.fit(table, cm.Polynomial(4), prior=None).couplings("mean")
+    errors = []
+    for loops in (0, 1, 2):
+        model = cm.fit(table, cm.Polynomial(4, loops=loops))
+        assert f"to {loops} loop" in model.notes[-1]
+        found = model.couplings("mean")
+        errors.append(abs(found["a", "a"] - exact["a", "a"]))
+    assert errors[2] < errors[1] < errors[0]
+    assert errors[2] < 0.02
+    assert found["a", "a", "b", "b"] == pytest.approx(0.25 / 4, abs=0.02)
+    given = pd.DataFrame({"a": [-2.0, 0.0, 1.0]})
+    np.testing.assert_allclose(
+        model.predict("b", given), cm.fit(table, cm.Polynomial(4)).predict("b", given), atol=0.02
+    )
+
+
+@pytest.mark.parametrize("loops", [0, 1, 2])
+def test_a_series_that_must_not_be_used_is_not(loops: int) -> None:
+    with pytest.warns(CumulantWarning, match="hold at any strength|F falls for ever"):
+        model = cm.fit(weakly_coupled(20_000, coupling=12.0), cm.Polynomial(4, loops=loops))
+    assert isinstance(model.law, GaussianLaw)
+
+
+def test_options_of_the_loop_solver_are_named() -> None:
+    with pytest.raises(OptionError, match="loops=3"):
+        cm.Polynomial(4, loops=3)
+    with pytest.raises(OptionError, match="no prior"):
+        cm.fit(weakly_coupled(500), cm.Polynomial(4, loops=1), prior="folds")
+
+
+def test_f_from_its_derivatives_is_that_f() -> None:
+    rng = np.random.default_rng(2)
+    tensors = {}
+    for n in (1, 2, 3, 4):
+        t = rng.normal(size=(3,) * n)
+
+        ways = list(permutations(range(n)))
+        tensors[n] = sum(t.transpose(way) for way in ways) / len(ways)
+    mean, sd = np.array([1.0, -2.0, 0.5]), np.array([0.5, 2.0, 1.0])
+    action = PolynomialAction.of_tensors(("a", "b", "c"), mean, sd, tensors)
+    eta = rng.normal(size=(5, 3))
+    by_hand = (
+        eta @ tensors[1]
+        + np.einsum("ni,nj,ij->n", eta, eta, tensors[2]) / 2
+        + np.einsum("ni,nj,nk,ijk->n", eta, eta, eta, tensors[3]) / 6
+        + np.einsum("ni,nj,nk,nl,ijkl->n", eta, eta, eta, eta, tensors[4]) / 24
+    )
+    np.testing.assert_allclose(action.free_energy(mean + eta), by_hand, rtol=1e-12)

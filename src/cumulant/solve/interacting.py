@@ -12,10 +12,13 @@ from cumulant.measure.monomials import complete
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
+from cumulant.solve.loops import couplings_from_cumulants
+from cumulant.solve.polynomial import PolynomialAction
 from cumulant.solve.polynomial_law import PolynomialLaw
 from cumulant.solve.predictive import Fields
 from cumulant.solve.prior import Prior
 from cumulant.solve.schwinger_dyson import PolynomialSolution, solve_schwinger_dyson
+from cumulant.theory.polynomial import LOOPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,19 +35,23 @@ __all__ = ["solve_polynomial"]
 ROWS_PER_COUPLING = 10
 # A fold that holds this share of Σ u⁶ holds a few rows that are all of it.
 LARGEST_SHARE = 0.5
+# Fields up to which two loops, whatever was asked for, are no work to speak of.
+FEW_FIELDS = 12
 
 
 def solve_polynomial(m: Moments, theory: Polynomial, prior: str | float | None, target: Index | None) -> Solved:
-    """The law of a polynomial F by the Schwinger–Dyson equations.
+    """The law of a polynomial F, by the Schwinger–Dyson equations or by diagrams.
 
     Raises
     ------
     OptionError
-        The prior is none of ``"auto"``, ``"folds"``, ``None`` and a number.
+        The prior is none of ``"auto"``, ``"folds"``, ``None`` and a number; for diagrams, of ``"auto"`` and ``None``.
     """
     if theory.order == 2:
         s = solve_exact(m, prior, target)
         return Solved(GaussianLaw(Fields.of(s)), s.prior, s.notes, s.warnings)
+    if theory.loops is not None:
+        return _by_diagrams(m, theory.order, theory.loops, prior, target)
     ridge = _ridge(prior)
     obstacle = _obstacle(m, theory.order)
     if obstacle is None:
@@ -53,11 +60,11 @@ def solve_polynomial(m: Moments, theory: Polynomial, prior: str | float | None, 
         except DataError as error:
             obstacle = str(error)
         else:
-            obstacle = _falls(found)
-    s = solve_exact(m, None if obstacle is None else "auto", target)
-    gaussian = GaussianLaw(Fields.of(s))
+            obstacle = _falls(found.action)
     if obstacle is not None:
-        return Solved(gaussian, s.prior, s.notes, (*s.warnings, f"{obstacle}; F is Gaussian here"))
+        return _gaussian(m, target, obstacle)
+    s = solve_exact(m, None, target)
+    gaussian = GaussianLaw(Fields.of(s))
     reason = (
         f"a ridge of {found.ridge:g} on interactions, which held-out folds chose"
         if ridge is None
@@ -66,6 +73,43 @@ def solve_polynomial(m: Moments, theory: Polynomial, prior: str | float | None, 
     mass = Prior(found.ridge, "folds" if ridge is None else "given", reason, np.zeros(0), np.zeros(0))
     law = PolynomialLaw(found.action, gaussian, np.arange(len(m.columns)))
     return Solved(law, mass, (_note(found),), s.warnings)
+
+
+def _by_diagrams(m: Moments, order: int, loops: int, prior: str | float | None, target: Index | None) -> Solved:
+    """Perturbation theory about the mean; the Gaussian law where its series must not be used."""
+    if prior not in ("auto", None):
+        raise OptionError(f"prior={prior!r}: couplings from diagrams have no prior; leave prior= out, or loops=None")
+    obstacle = _obstacle(m, order, power=order)
+    if obstacle is None:
+        try:
+            kappa = {n: m.cumulant(n) for n in range(2, order + 1)}
+            found = couplings_from_cumulants(kappa, loops)
+            # A series is judged by what it leaves out.
+            beyond = LOOPS[-1] if len(m.columns) <= FEW_FIELDS else max(loops, 1)
+            judged = couplings_from_cumulants(kappa, beyond)
+        except DataError as error:
+            return _gaussian(m, target, str(error))
+        remedy = "use cm.Polynomial(4), whose equations hold at any strength of the couplings"
+        obstacle = None if judged.obstacle is None else f"loops={loops}: {judged.obstacle}; {remedy}"
+    if obstacle is None:
+        action = PolynomialAction.of_tensors(m.columns, m.cumulant(1), np.sqrt(np.diag(m.cumulant(2))), found.couplings)
+        obstacle = _falls(action)
+    if obstacle is not None:
+        return _gaussian(m, target, obstacle)
+    s = solve_exact(m, None, target)
+    first, *more = (f"{term:.2g}" for term in judged.terms)
+    note = (
+        f"couplings by diagrams to {loops} loop{'s' * (loops != 1)}: the largest interaction at tree level is {first} "
+        f"in units of standard deviations; the largest change of a coupling by 1, 2 … loops is {', '.join(more)}"
+    )
+    law = PolynomialLaw(action, GaussianLaw(Fields.of(s)), np.arange(len(m.columns)))
+    return Solved(law, s.prior, (note,), s.warnings)
+
+
+def _gaussian(m: Moments, target: Index | None, obstacle: str) -> Solved:
+    """The law of second order, and why it is that."""
+    s = solve_exact(m, "auto", target)
+    return Solved(GaussianLaw(Fields.of(s)), s.prior, s.notes, (*s.warnings, f"{obstacle}; F is Gaussian here"))
 
 
 def _ridge(prior: str | float | None) -> float | None:
@@ -86,7 +130,7 @@ def _note(found: PolynomialSolution) -> str:
     )
 
 
-def _obstacle(m: Moments, order: int) -> str | None:
+def _obstacle(m: Moments, order: int, power: int = 0) -> str | None:
     """Why a polynomial F would mislead, with the remedy; None if nothing speaks against it."""
     for lift in m.schema.lifts:
         if isinstance(lift, (Boolean, Categorical)):
@@ -98,15 +142,14 @@ def _obstacle(m: Moments, order: int) -> str | None:
             f"{rows:,.0f} rows without a gap are too few for the {couplings:,} couplings of order {order}; "
             "measure more rows, or select columns="
         )
-    return None if m.higher is None else _heavy(m, order)
+    return None if m.higher is None else _heavy(m, power or 2 * (order - 1))
 
 
-def _heavy(m: Moments, order: int) -> str | None:
+def _heavy(m: Moments, power: int) -> str | None:
     """Whether the highest moment of a field rests on a few rows."""
     if m.higher is None or m.folds < 5:
         return None
     monomials, sums = m.higher.monomials, m.higher.sums
-    power = 2 * (order - 1)
     for i, name in enumerate(m.columns):
         term = np.zeros((1, monomials.order), dtype=np.int64)
         term[0, monomials.order - power :] = i + 1
@@ -119,13 +162,13 @@ def _heavy(m: Moments, order: int) -> str | None:
     return None
 
 
-def _falls(found: PolynomialSolution) -> str | None:
+def _falls(action: PolynomialAction) -> str | None:
     """Whether F is unbounded below, and so no probability."""
-    direction = found.action.unbounded
+    direction = action.unbounded
     if direction is None:
         return None
     strongest = np.argsort(-np.abs(direction))[:3]
-    names = ", ".join(f"'{found.action.columns[i]}'" for i in strongest if abs(direction[i]) > 0.3)
+    names = ", ".join(f"'{action.columns[i]}'" for i in strongest if abs(direction[i]) > 0.3)
     return (
         f"F falls for ever along {names}, so exp(−F) is no probability: its tails are heavier than a Gaussian's, or a "
         "coupling is lost in noise; transform those columns (logarithm, ranks), or use cm.Fluctuation()"

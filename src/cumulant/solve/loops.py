@@ -22,6 +22,7 @@ import numpy as np
 from cumulant.diagrams import evaluate, up_to_labels
 from cumulant.diagrams.enumerate import Channel, Kind
 from cumulant.errors import DataError, OptionError
+from cumulant.theory.polynomial import LOOPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LoopExpansion", "couplings_from_cumulants", "cumulants_from_couplings", "vertices"]
 
-LARGEST_LOOPS = 2
 # Interactions of F are kept to this degree, which fourth cumulants determine.
 DEGREE = 4
 
@@ -60,12 +60,20 @@ class LoopExpansion:
     @property
     def trustworthy(self) -> bool:
         """Whether the terms become smaller and F is bounded below in every field; otherwise solve in another way."""
+        return self.obstacle is None
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the series must not be used; None if nothing speaks against it."""
         quartic = np.einsum("iiii->i", self.couplings[DEGREE])
         cubic = np.einsum("iii->i", self.couplings[3])
-        bounded = bool(((quartic > 0) | ((quartic == 0) & (cubic == 0))).all())
-        falling = all(b <= a for a, b in pairwise(self.terms))
-        positive = np.linalg.eigvalsh(self.couplings[2])[0] > 0
-        return bounded and falling and bool(positive) and self.last_term < 1
+        if not ((quartic > 0) | ((quartic == 0) & (cubic == 0))).all():
+            return "F would fall for ever along a field"
+        if np.linalg.eigvalsh(self.couplings[2])[0] <= 0:
+            return "F would not be a minimum at second order"
+        if self.last_term >= 1 or any(b > a for a, b in pairwise(self.terms)):
+            return f"the terms of the series do not become small ({', '.join(f'{term:.2g}' for term in self.terms)})"
+        return None
 
 
 def vertices(cumulants: Mapping[int, Array]) -> Tensors:
@@ -164,8 +172,8 @@ def cumulants_from_couplings(couplings: Mapping[int, Array], order: int, loops: 
 
 
 def _check(loops: int) -> None:
-    if not 0 <= loops <= LARGEST_LOOPS:
-        raise OptionError(f"loops={loops!r}: choose 0 (tree level) to {LARGEST_LOOPS}")
+    if loops not in LOOPS:
+        raise OptionError(f"loops={loops!r}: choose 0 (tree level) to {LOOPS[-1]}")
 
 
 def _one_particle_irreducible(legs: int, loops: int, couplings: Mapping[int, Array]) -> Array:

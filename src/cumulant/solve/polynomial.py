@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import factorial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +58,22 @@ class PolynomialAction:
     sd: Array
     terms: Index
     theta: Array
+
+    @staticmethod
+    def of_tensors(columns: Sequence[str], mean: Array, sd: Array, couplings: Mapping[int, Array]) -> PolynomialAction:
+        """F from its derivatives F_i, F_ij, … about ``mean``: symmetric tensors (p,)*degree by their degree."""
+        p, order = len(mean), max(couplings)
+        terms = complete(p + 1, order)[1:]
+        degree = (terms > 0).sum(axis=1)
+        theta = np.zeros(len(terms))
+        for n in couplings:
+            ours = np.flatnonzero(degree == n)
+            at = terms[ours][:, order - n :] - 1
+            # A derivative of a monomial is the product of the factorials of its powers.
+            powers = np.stack([(at == i).sum(axis=1) for i in range(p)], axis=1)
+            repeats = np.array([factorial(k) for k in range(n + 1)])[powers].prod(axis=1)
+            theta[ours] = couplings[n][tuple(at.T)] * sd[at].prod(axis=1) / repeats
+        return PolynomialAction(tuple(columns), mean, sd, terms, theta)
 
     @cached_property
     def units(self) -> Array:
