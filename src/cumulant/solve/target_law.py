@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
@@ -26,22 +26,19 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
     Given = Callable[[Array, Index, str], Density]
 
-__all__ = ["DRAWS", "TargetLaw"]
+__all__ = ["DRAWS", "BesideGaussian", "TargetLaw"]
 
 # Points that stand for inputs which are not known: mean and spread over them are good to a few per cent.
 DRAWS = 128
 
 
-@dataclass(frozen=True, eq=False)
-class TargetLaw(ABC):
-    """The part of a `cumulant.solve.law.Law` that is the same for every p(y | x).
+class BesideGaussian(ABC):
+    """What is the same for every p(x) p(y | x), y one field or the indicators of a category.
 
     Parameters
     ----------
     base
         The Gaussian law of all fields, which answers every question but those about the target.
-    target
-        The field y.
     visible
         The fields of ``base`` that are left (p,); others are fixed or integrated out.
     fixed
@@ -49,17 +46,13 @@ class TargetLaw(ABC):
     """
 
     base: GaussianLaw
-    target: int
     visible: Index
     fixed: Array
 
+    @property
     @abstractmethod
-    def mean_of(self, x: Array) -> Array:
-        """⟨y | x⟩ (n,) for rows of all fields of ``base`` (n, p), NaN where one is unknown."""
-
-    @abstractmethod
-    def density_of(self, x: Array, name: str) -> Density:
-        """p(y | x) for rows of all fields of ``base`` (n, p), NaN where one is unknown."""
+    def targets(self) -> Index:
+        """The fields that are y."""
 
     # ------------------------------------------------------------------ the Gaussian part
 
@@ -94,41 +87,29 @@ class TargetLaw(ABC):
     def condition(self, observed: Index, values: Array, rest: Index) -> Self | GaussianLaw:
         """The law of ``rest``; of a Gaussian where the target is not among them."""
         place = self.visible[rest]
-        if self.target not in place:
+        if not np.isin(self.targets, place).all():
             return self.gaussian.condition(observed, values, rest)
         fixed = self.fixed.copy()
         fixed[self.visible[observed]] = values
-        return replace(self, visible=place, fixed=fixed)
+        return replace(cast("Any", self), visible=place, fixed=fixed)
 
     def marginal(self, at: Index) -> Self | GaussianLaw:
         """The law of some fields, the others integrated out."""
         return self.condition(np.zeros(0, dtype=np.int64), np.zeros(0), at)
 
-    # ------------------------------------------------------------------ prediction
-
-    def expect(self, x: Array, at: Index) -> Array:
-        """Mean of the first of the fields ``at`` (n,)."""
-        return self.gaussian.expect(x, at) if self.asks_others(at) else self.mean_of(self.full(x))
-
-    def density(self, x: Array, at: Index, name: str) -> Density:
-        """Distribution of the first of the fields ``at``; inputs that are not known are averaged over."""
-        return self.gaussian.density(x, at, name) if self.asks_others(at) else self.density_of(self.full(x), name)
-
-    def asks_others(self, at: Index) -> bool:
-        """Whether a question is not about the target."""
-        return int(self.visible[at[0]]) != self.target
+    # ------------------------------------------------------------------ points
 
     def full(self, x: Array) -> Array:
         """Rows of all fields of ``base``, the target unknown."""
         out = np.tile(self.fixed, (len(x), 1))
         out[:, self.visible] = x
-        out[:, self.target] = np.nan
+        out[:, self.targets] = np.nan
         return out
 
     def without_target(self, x: Array) -> Array:
         """Rows of all fields, the target unknown."""
         out = x.copy()
-        out[:, self.target] = np.nan
+        out[:, self.targets] = np.nan
         return out
 
     def filled(self, x: Array, needed: Index, most: int) -> Iterator[tuple[Index, int, Array]]:
@@ -162,6 +143,55 @@ class TargetLaw(ABC):
         out = np.repeat(x, DRAWS, axis=0)
         out[:, hidden] = (mean[:, None, :] + noise[None, :, :]).reshape(-1, len(hidden))
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class TargetLaw(BesideGaussian):
+    """The part of a `cumulant.solve.law.Law` that is the same for every p(y | x) of one number y.
+
+    Parameters
+    ----------
+    base
+        The Gaussian law of all fields, which answers every question but those about the target.
+    target
+        The field y.
+    visible
+        The fields of ``base`` that are left (p,); others are fixed or integrated out.
+    fixed
+        Value of each field of ``base`` that is fixed, NaN elsewhere.
+    """
+
+    base: GaussianLaw
+    target: int
+    visible: Index
+    fixed: Array
+
+    @property
+    def targets(self) -> Index:
+        """The field y."""
+        return np.array([self.target])
+
+    @abstractmethod
+    def mean_of(self, x: Array) -> Array:
+        """⟨y | x⟩ (n,) for rows of all fields of ``base`` (n, p), NaN where one is unknown."""
+
+    @abstractmethod
+    def density_of(self, x: Array, name: str) -> Density:
+        """p(y | x) for rows of all fields of ``base`` (n, p), NaN where one is unknown."""
+
+    # ------------------------------------------------------------------ prediction
+
+    def expect(self, x: Array, at: Index) -> Array:
+        """Mean of the first of the fields ``at`` (n,)."""
+        return self.gaussian.expect(x, at) if self.asks_others(at) else self.mean_of(self.full(x))
+
+    def density(self, x: Array, at: Index, name: str) -> Density:
+        """Distribution of the first of the fields ``at``; inputs that are not known are averaged over."""
+        return self.gaussian.density(x, at, name) if self.asks_others(at) else self.density_of(self.full(x), name)
+
+    def asks_others(self, at: Index) -> bool:
+        """Whether a question is not about the target."""
+        return int(self.visible[at[0]]) != self.target
 
     def probabilities(self, x: Array, indicators: Index) -> Array:
         """Probability of each level of a category, by the Gaussian law."""
