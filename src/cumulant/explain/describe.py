@@ -20,6 +20,8 @@ from cumulant.model.laws import name_of
 from cumulant.solve.mixed import marginal_probabilities
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cumulant.lift import Lift
     from cumulant.model import Model
 
@@ -78,6 +80,7 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
     columns = most_connected(model, fields)
     targets = _targets(model, columns)
     by = None if rows is None else judges(model, rows)
+    spread = np.sqrt(np.diag(model.covariance))
     return jsonable(
         {
             "version": __version__,
@@ -85,7 +88,7 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
             "count": model.count,
             "target": model.target,
             "beyond": BEYOND.get(name_of(model.law)),
-            "columns": [_column(model, lift) for lift in model.schema.lifts],
+            "columns": [_column(model, lift, spread) for lift in model.schema.lifts],
             "prior": _prior(model),
             "notes": [*model.notes, *_left_out(model)],
             "effort": None if model.effort is None else dict(model.effort),
@@ -123,7 +126,7 @@ def jsonable(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _column(model: Model, lift: Lift) -> dict[str, Any]:
+def _column(model: Model, lift: Lift, spread: NDArray[np.float64]) -> dict[str, Any]:
     at = model.schema.independent_of(lift.name)
     out: dict[str, Any] = {
         "name": lift.name,
@@ -142,7 +145,7 @@ def _column(model: Model, lift: Lift) -> dict[str, Any]:
         marginal = marginal_probabilities(model.mean[at])
         out["levels"] = [[name, float(share)] for name, share in zip(names, marginal, strict=True)]
     elif len(at):
-        out |= {"mean": model.mean[at[0]], "sd": np.sqrt(model.covariance[at[0], at[0]])}
+        out |= {"mean": model.mean[at[0]], "sd": spread[at[0]]}
     return out
 
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.explain.rows import Rows
+    from cumulant.explain.validate import SecondOrder
     from cumulant.model import Model
-    from cumulant.solve.gaussian import GaussianLaw
-    from cumulant.solve.levelled import LevelledLaw
 
     Array = NDArray[np.float64]
 
@@ -46,7 +45,7 @@ class Judges:
     """
 
     x: Array
-    parts: tuple[tuple[GaussianLaw | LevelledLaw, NDArray[np.int64]], ...]
+    parts: tuple[tuple[SecondOrder, NDArray[np.int64]], ...]
     held_out: bool
 
 

@@ -102,6 +102,7 @@ def levelled(model: Model, law: LevelledLaw, y: int, x: Index) -> Levelled:
     given = law.given(law.wide)
     target, observed = int(law.dense[y]), law.dense[x]
     r = regress(given.fields, target, observed)
+    assert r.observed is not None  # noqa: S101  # only a law held as blocks has no factor
     slopes = np.zeros(len(law.fields.mean))
     slopes[target], slopes[observed] = 1.0, -r.coefficients
     terms: list[str] = []

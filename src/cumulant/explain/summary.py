@@ -19,6 +19,7 @@ from cumulant.measure.threads import one_blas_thread
 from cumulant.solve import student
 from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.regression import Regression, origin_fields, regress
+from cumulant.solve.structured import SymmetricLaw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +111,8 @@ class Summary:
     def condition_number(self) -> float:
         """Largest over smallest singular value of the design, constant and units as they are, without dropped terms.
 
-        Decomposed when first asked for, which takes longer than the regression itself.
+        Decomposed when first asked for, which takes longer than the regression itself. NaN under a symmetry of so many
+        columns that their covariance is held as blocks.
         """
         triangle = self.design()
         if not len(triangle):
@@ -251,12 +253,14 @@ def summarise(
     if errors not in ("classical", "jackknife"):
         raise OptionError(f"errors={errors!r}: choose 'classical' or 'jackknife'")
     y, x = target_and_rest(model, target)
-    fields = _fields(model, intercept=intercept)
     terms = [CONSTANT, *(model.fields[i] for i in x)]
-    notes = _notes(model, target)
     by_level = None
     with one_blas_thread(len(x)):
-        if isinstance(model.law, LevelledLaw) and model.law.wide:
+        fields = _fields(model, y, intercept=intercept)
+        notes = _notes(model, target, fields)
+        if isinstance(model.law, SymmetricLaw):
+            r = model.law.regressed(y)
+        elif isinstance(model.law, LevelledLaw) and model.law.wide:
             by_level = _by_level(model, model.law, y, x, intercept=intercept)
             r, notes = by_level.regression, [*notes, *by_level.notes]
             fields = replace(by_level.given.fields, fixed=fields.fixed)
@@ -306,7 +310,11 @@ def _by_level(model: Model, law: LevelledLaw, y: int, x: NDArray[np.int64], *, i
     return levelled(model, law, y, x)
 
 
-def _fields(model: Model, *, intercept: bool) -> Fields:
+def _fields(model: Model, y: int, *, intercept: bool) -> Fields:
+    if isinstance(model.law, SymmetricLaw) and intercept:
+        # Of the target alone: no matrix of all fields is made for its counts.
+        g = model.law.marginal(np.array([y])).fields
+        return replace(g, equivalent=len(model.fields) + model.law.freedom)
     g = model.gaussian
     if g.mass > 0 and g.fixed:
         raise OptionError("a model with a prior is summarised before columns are conditioned on, not after")
@@ -316,6 +324,8 @@ def _fields(model: Model, *, intercept: bool) -> Fields:
         raise OptionError(
             f"intercept=False has no prior, and this model has one of mass {g.mass:.3g}; fit with prior=None"
         )
+    if model.symmetries is not None:
+        raise OptionError("intercept=False is solved without a symmetry; fit without symmetry=")
     if model.moments is None:
         raise IncompatibleError(
             "intercept=False needs the moments about the origin, and this model was made without its moments; "
@@ -368,7 +378,10 @@ def _quality(r: Regression, fields: Fields, of_weights: float, *, intercept: boo
 
 def _design(r: Regression, fields: Fields, x: NDArray[np.int64], *, intercept: bool) -> Array:
     """A triangular factor of X'X, which keeps the digits that X'X itself would square away."""
-    f, q = r.observed, r.observed.rank
+    f = r.observed
+    if f is None:
+        return np.zeros((0, 0))
+    q = f.rank
     triangle = np.zeros((q + 1, q + 1))
     triangle[1:, 1:] = (f.lower / f.scale[f.kept, None]).T * np.sqrt(max(fields.degrees, 0.0))
     triangle[0, 0] = np.sqrt(fields.count)
@@ -376,9 +389,8 @@ def _design(r: Regression, fields: Fields, x: NDArray[np.int64], *, intercept: b
     return triangle if intercept else triangle[1:, 1:]
 
 
-def _notes(model: Model, target: str) -> list[str]:
-    notes = list(model.notes)
-    g, m = model.gaussian, model.moments
+def _notes(model: Model, target: str, g: Fields) -> list[str]:
+    notes, m = list(model.notes), model.moments
     if isinstance(model.schema.lifts[model.schema.position(target)], Boolean):
         notes.append(
             f"'{target}' is true/false: a linear probability model, coefficients are changes of the probability; its "
@@ -406,6 +418,8 @@ def _notes(model: Model, target: str) -> list[str]:
 
 
 def _dropped(r: Regression, fields: Fields, terms: list[str], x: NDArray[np.int64]) -> list[str]:
+    if r.kept.all():
+        return []
     variance = np.diag(fields.covariance)[x]
     constant = [terms[1 + i] for i in np.flatnonzero(~r.kept & ~(variance > 0))]
     collinear = [terms[1 + i] for i in np.flatnonzero(~r.kept & (variance > 0))]

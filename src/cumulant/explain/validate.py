@@ -9,27 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from cumulant.errors import DataError, OptionError
+from cumulant.explain.imposed import law_under, mean_square, regression_of
 from cumulant.explain.levelled import law_of, levelled, square_error
 from cumulant.lift import Boolean, Categorical
+from cumulant.measure import Moments, kernels
 from cumulant.measure import compensated as dd
-from cumulant.measure import kernels
 from cumulant.solve.categories import Categories
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.predictive import Fields, Predictive
 from cumulant.solve.regression import Regression, centred_fields, origin_fields, regress
+from cumulant.solve.structured import SymmetricLaw
 from cumulant.source import Table, open_table
+from cumulant.symmetry import Reduced
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cumulant.measure import Moments
     from cumulant.model import Model
 
     Array = NDArray[np.float64]
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Calibration",
     "Jackknife",
+    "SecondOrder",
     "calibration",
     "cross_validate",
     "jackknife",
@@ -44,6 +47,9 @@ __all__ = [
     "leave_out",
     "target_and_rest",
 ]
+
+M = TypeVar("M", Moments, Reduced, "Moments | Reduced")
+SecondOrder = GaussianLaw | LevelledLaw | SymmetricLaw
 
 
 def target_and_rest(model: Model, target: str) -> tuple[int, NDArray[np.int64]]:
@@ -66,13 +72,9 @@ def target_and_rest(model: Model, target: str) -> tuple[int, NDArray[np.int64]]:
     return int(own[0]), np.setdiff1d(np.arange(len(model.fields)), own)
 
 
-def leave_out(m: Moments, k: int) -> Moments:
+def leave_out(m: M, k: int) -> M:
     """The moments of all folds but ``k``."""
     return m.some_folds(np.arange(m.folds) != k)
-
-
-def _only(m: Moments, k: int) -> Moments:
-    return m.some_folds(np.arange(m.folds) == k)
 
 
 def cross_validate(model: Model, target: str) -> pd.DataFrame:
@@ -97,7 +99,8 @@ def cross_validate(model: Model, target: str) -> pd.DataFrame:
     -----
     With θ = (1, −β) the squared error of the held-out rows is n θᵀCθ + n (θ·(μ − μ_train))², C and μ those of the fold:
     exactly what refitting on the rows gives. Where cells are missing C is pairwise and the scores are estimates.
-    With importance weights, errors are weighted by them.
+    With importance weights, errors are weighted by them. Moments that were measured under a group tell the error
+    averaged over all columns that the group takes the target to, so that is what is given.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def cross_validate(model: Model, target: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    m = model._moments("cross-validate")
+    m = model._kept("cross-validate")
     y, x = target_and_rest(model, target)
     used = _usable_folds(m)
     if len(used) < 2:
@@ -126,23 +129,11 @@ def cross_validate(model: Model, target: str) -> pd.DataFrame:
             f"cross-validation needs at least two folds with rows, there {_are(len(used))}; measure more rows, "
             "or with folds=10"
         )
-    scores = np.empty((len(used), 3))
-    for i, k in enumerate(used):
-        held = centred_fields(_only(m, k))
-        if isinstance(model.law, LevelledLaw) and model.law.wide:
-            law = law_of(leave_out(m, k), model.law, model.law.fields.mass)
-            r = levelled(model, law, y, x).regression
-            error = square_error(law, r.coefficients, y, x, held, Categories.of(_only(m, k), held.count))
-        else:
-            train = centred_fields(leave_out(m, k), model.gaussian.mass)
-            r = regress(train, y, x)
-            error = _square_error(r, train.mean, held, y, x)
-        scores[i] = _score(r, error, held, y)
+    scores = np.array([_fold_score(model, m, k, y, x) for k in used])
     weight = m.weight[used]
-    rows = weight * (m.count / m.weight.sum())
-    whole = centred_fields(m)
+    rows = weight * (_count(m) / m.weight.sum())
     share = weight / weight.sum()
-    pooled = [share @ scores[:, 0], whole.covariance[y, y] * whole.degrees / whole.count, share @ scores[:, 2]]
+    pooled = [share @ scores[:, 0], _variance(m, m.weight > 0, y), share @ scores[:, 2]]
     error, variance, likelihood = np.vstack([scores, pooled]).T
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = np.where(variance > 0, 1 - error / variance, np.nan)
@@ -152,10 +143,46 @@ def cross_validate(model: Model, target: str) -> pd.DataFrame:
     )
 
 
-def _square_error(r: Regression, centre: Array, held: Fields, y: int, x: NDArray[np.int64]) -> float:
-    """Mean square of the held-out rows about the prediction."""
+def _fold_score(model: Model, m: Moments | Reduced, k: int, y: int, x: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Mean square of a fold about the prediction of the others and about its mean, and mean log-likelihood."""
+    fold = np.arange(m.folds) == k
+    if model.symmetries is not None:
+        law = law_under(model.symmetries, model.prior, leave_out(m, k))
+        r = regression_of(law, y, x)
+        return _scored(r, _square_error(r, law.mean, m, fold, y, x), _variance(m, fold, y))
+    assert isinstance(m, Moments)  # noqa: S101  # without a symmetry
+    part = leave_out(m, k)
+    if isinstance(model.law, LevelledLaw) and model.law.wide:
+        held = m.some_folds(fold)
+        levels = law_of(part, model.law, model.law.fields.mass)
+        r = levelled(model, levels, y, x).regression
+        fields = centred_fields(held)
+        error = square_error(levels, r.coefficients, y, x, fields, Categories.of(held, fields.count))
+    else:
+        train = centred_fields(part, model.gaussian.mass)
+        r = regress(train, y, x)
+        error = _square_error(r, train.mean, m, fold, y, x)
+    return _scored(r, error, _variance(m, fold, y))
+
+
+def _scored(r: Regression, error: float, variance: float) -> tuple[float, float, float]:
+    """Error and variance of held-out rows, and the log-likelihood of such an error."""
+    # With no degree of freedom left one is assumed, as for prediction.
+    s2 = r.residual / max(r.count - r.parameters, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        likelihood = float(-0.5 * (np.log(2 * np.pi * s2) + np.divide(error, s2)))
+    return error, variance, likelihood
+
+
+def _square_error(
+    r: Regression, centre: Array, m: Moments | Reduced, used: NDArray[np.bool_], y: int, x: NDArray[np.int64]
+) -> float:
+    """Mean square of the rows of some folds about the prediction."""
     at = np.concatenate([[y], x])
     theta = (np.concatenate([[1.0], -r.coefficients]), np.concatenate([[0.0], -r.low]))
+    if isinstance(m, Reduced):
+        return mean_square(m, used, theta[0][np.argsort(at)], centre)
+    held = centred_fields(m.some_folds(used))
     square = held.covariance[np.ix_(at, at)]
     if held.low is None:
         spread = float(theta[0] @ square @ theta[0])
@@ -164,13 +191,16 @@ def _square_error(r: Regression, centre: Array, held: Fields, y: int, x: NDArray
     return max(spread, 0.0) * held.degrees / held.count + float((held.mean - centre)[at] @ theta[0]) ** 2
 
 
-def _score(r: Regression, error: float, held: Fields, y: int) -> tuple[float, float, float]:
-    """Mean square of the held-out rows about the prediction and about their mean, and mean log-likelihood."""
-    # With no degree of freedom left one is assumed, as for prediction.
-    s2 = r.residual / max(r.count - r.parameters, 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        likelihood = float(-0.5 * (np.log(2 * np.pi * s2) + np.divide(error, s2)))
-    return error, float(held.covariance[y, y]) * held.degrees / held.count, likelihood
+def _variance(m: Moments | Reduced, used: NDArray[np.bool_], y: int) -> float:
+    """Mean square of a field over the rows of some folds about its mean there."""
+    if isinstance(m, Reduced):
+        return mean_square(m, used, np.eye(1, len(m.columns), y)[0])
+    held = centred_fields(m.some_folds(used))
+    return float(held.covariance[y, y]) * held.degrees / held.count
+
+
+def _count(m: Moments | Reduced) -> float:
+    return float(m.count.sum()) if isinstance(m, Reduced) else m.count
 
 
 def _quadratic(a: dd.Pair, v: dd.Pair) -> float:
@@ -179,7 +209,7 @@ def _quadratic(a: dd.Pair, v: dd.Pair) -> float:
     return float(dd.matmul(dd.matmul(row, a), dd.transpose(row))[0][0, 0])
 
 
-def _usable_folds(m: Moments) -> list[int]:
+def _usable_folds(m: Moments | Reduced) -> list[int]:
     weight = m.weight
     return [k for k in range(m.folds) if weight[k] > 0 and weight[k] < weight.sum()]
 
@@ -225,7 +255,7 @@ def jackknife(model: Model, target: str, *, intercept: bool = True) -> Jackknife
     Busing, Meijer & van der Leeden, "Delete-m jackknife for unequal m", Statistics and Computing 9 (1999) 3,
     equations 5 and 6.
     """
-    m = model._moments("estimate errors by the jackknife")
+    m = model._kept("estimate errors by the jackknife")
     y, x = target_and_rest(model, target)
     used = _usable_folds(m)
     if len(used) < 3:
@@ -234,7 +264,11 @@ def jackknife(model: Model, target: str, *, intercept: bool = True) -> Jackknife
             "or more, or use errors='classical'"
         )
 
-    def coefficients(part: Moments) -> Array:
+    def coefficients(part: Moments | Reduced) -> Array:
+        if model.symmetries is not None:
+            r = regression_of(law_under(model.symmetries, model.prior, part), y, x)
+            return np.concatenate([[r.constant], np.where(r.kept, r.coefficients, np.nan)])
+        assert isinstance(part, Moments)  # noqa: S101  # without a symmetry
         if isinstance(model.law, LevelledLaw) and model.law.wide:
             return levelled(model, law_of(part, model.law, model.law.fields.mass), y, x).all_coefficients
         fields = centred_fields if intercept else _through_origin
@@ -358,26 +392,31 @@ def calibration(
 
 def judges_by_fold(
     model: Model, numbers: NDArray[np.int64], *, fitted: bool
-) -> Iterator[tuple[GaussianLaw | LevelledLaw, NDArray[np.int64]]]:
+) -> Iterator[tuple[SecondOrder, NDArray[np.int64]]]:
     """Laws to predict with, and the places of the rows that they may judge."""
     if not fitted:
         yield _second_order(model), np.arange(len(numbers))
         return
-    m = model._moments("judge the rows it was fitted to")
+    m = model._kept("judge the rows it was fitted to")
     if len(_usable_folds(m)) < 2:
         raise OptionError("fitted=True needs at least two folds with rows; measure with folds=10, or judge other rows")
     fold = kernels.fold_of(numbers, m.folds)
     for k in np.unique(fold):
-        part, law = leave_out(m, int(k)), _second_order(model)
-        if isinstance(law, LevelledLaw):
-            law = law_of(part, law, law.fields.mass)
-        else:
-            law = GaussianLaw(centred_fields(part, law.fields.mass))
-        yield law, np.flatnonzero(fold == k)
+        yield _without(model, leave_out(m, int(k))), np.flatnonzero(fold == k)
 
 
-def _second_order(model: Model) -> GaussianLaw | LevelledLaw:
-    return model.law if isinstance(model.law, LevelledLaw) else GaussianLaw(model.gaussian)
+def _without(model: Model, part: Moments | Reduced) -> SecondOrder:
+    """The law of second order of some of the rows."""
+    if model.symmetries is not None:
+        return law_under(model.symmetries, model.prior, part)
+    assert isinstance(part, Moments)  # noqa: S101  # without a symmetry
+    if isinstance(model.law, LevelledLaw):
+        return law_of(part, model.law, model.law.fields.mass)
+    return GaussianLaw(centred_fields(part, model.gaussian.mass))
+
+
+def _second_order(model: Model) -> SecondOrder:
+    return model.law if isinstance(model.law, (LevelledLaw, SymmetricLaw)) else GaussianLaw(model.gaussian)
 
 
 def _row_numbers(table: Table, count: int) -> NDArray[np.int64]:

@@ -492,14 +492,6 @@ class Model:
         """The moments it was solved from, under a symmetry too."""
         if self.symmetries is not None and self.symmetries.moments is not None:
             return self.symmetries.moments
-        return self._moments(what)
-
-    def _moments(self, what: str) -> Moments:
-        if self.symmetries is not None and self.symmetries.moments is not None:
-            raise IncompatibleError(
-                f"a model under a symmetry cannot {what} from plain moments; solve them without symmetry= for that, "
-                "or give a list of groups: they are compared on held-out folds in model.symmetries.table"
-            )
         if self.moments is None:
             raise IncompatibleError(
                 f"this model was saved without its moments and cannot {what}; fit or save it with them"

@@ -49,7 +49,7 @@ class Regression:
     count
         Rows, or under a symmetry those that would tell as much without it.
     observed
-        Factor of the second moments of x.
+        Factor of the second moments of x; None where these are held as blocks under a symmetry.
     """
 
     constant: float
@@ -61,7 +61,7 @@ class Regression:
     total: float
     parameters: float
     count: float
-    observed: Factor | LowRankFactor
+    observed: Factor | LowRankFactor | None
 
     @property
     def degrees_of_freedom(self) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from cumulant.errors import DataError, OptionError
 from cumulant.notebook.recognise import recognise
-from cumulant.solve.exact import solve_exact
+from cumulant.solve.exact import Solution, solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.predictive import Fields
 from cumulant.solve.prior import GRID, ROWS_PER_FIELD, Prior, second_moment_about
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Candidate", "Symmetric", "solve_symmetric"]
+__all__ = ["Candidate", "Symmetric", "solve_again", "solve_symmetric"]
 
 # Up to this many fields the notebook is asked for the page of the class: some tenths of a second.
 MOST_RECOGNISED = 1_000
@@ -143,6 +143,17 @@ def solve_symmetric(
     return _soft(m, best, found, prior, tuple(candidates), tuple(notes))
 
 
+def solve_again(m: Moments | Reduced, symmetry: Declared, prior: Prior, strength: float) -> GaussianLaw | SymmetricLaw:
+    """The law of other rows, some folds say, under a symmetry whose mass and strength were settled before."""
+    r = m if isinstance(m, Reduced) else reduce(m, symmetry)
+    law = _strict(r, prior.mass)[0]
+    if isinstance(m, Reduced) or strength == 1:
+        return law
+    # Its other end has a mass of its own, chosen by the same rule.
+    rule = {"given": prior.mass, "none": None}.get(prior.kind, prior.kind)
+    return _between(solve_exact(m, rule, None), law, strength, r.total.count)
+
+
 def _with_none(m: Moments | Reduced, tried: list[Reduced]) -> list[Reduced]:
     """The candidates and no symmetry at all, which must always be possible; folds to tell them apart by."""
     if tried[0].folds < 2 or (tried[0].count > 0).sum() < 2:
@@ -160,7 +171,7 @@ def _about(r: Reduced) -> str:
     return said if found is None else f"{said}; its class is the page {found.page.name} of the notebook"
 
 
-def _strict(r: Reduced, prior: str | float | None) -> tuple[Law, Prior]:
+def _strict(r: Reduced, prior: str | float | None) -> tuple[GaussianLaw | SymmetricLaw, Prior]:
     """The law whose covariance is invariant."""
     basis, b = r.basis, r.total
     chosen, blocks = settled(r, b, prior)
@@ -338,19 +349,22 @@ def _soft(
     curve = _strength_curve(m, r, prior)
     best = int(np.flatnonzero(curve >= curve.max() - 0.01 / r.total.count)[-1])
     s = float(STRENGTHS[best])
-    plain = solve_exact(m, prior, None)
-    end = strict[0]
+    law = _between(solve_exact(m, prior, None), strict[0], s, r.total.count)
+    notes = (*notes, f"soft: held-out log-likelihood is highest at strength {s:.3g} (0: no symmetry, 1: all of it)")
+    return Symmetric(law, strict[1], r, s, candidates, (STRENGTHS, curve), notes)
+
+
+def _between(plain: Solution, end: Law, s: float, n: float) -> GaussianLaw:
+    """C_s and its mean, from n rows."""
     covariance = (1 - s) * plain.covariance + s * end.covariance
     mean = (1 - s) * plain.mean + s * end.mean
-    p, n = len(mean), r.total.count
+    p = len(mean)
     fields = end.fields if isinstance(end, GaussianLaw) else None
     known = fields.known if fields is not None else n
     # Independent errors of the two ends: 1/df adds with the squares of their shares.
     spread = (1 - s) ** 2 / max(n - p, 1.0) + s**2 / max(known - p, 1.0)
     rows = p + 1 / spread
-    law = GaussianLaw(Fields(mean, covariance, None, n, max(rows - 1, 1.0), equivalent=rows))
-    notes = (*notes, f"soft: held-out log-likelihood is highest at strength {s:.3g} (0: no symmetry, 1: all of it)")
-    return Symmetric(law, strict[1], r, s, candidates, (STRENGTHS, curve), notes)
+    return GaussianLaw(Fields(mean, covariance, None, n, max(rows - 1, 1.0), equivalent=rows))
 
 
 def _strength_curve(m: Moments, r: Reduced, prior: str | float | None) -> Array:

@@ -123,6 +123,11 @@ class Reduced:
         return self.count
 
     @property
+    def weight(self) -> Array:
+        """Their weights, which are 1 (K,)."""
+        return self.count
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of the independent fields (p,)."""
         return tuple(self.schema.fields[i] for i in self.schema.independent)
@@ -143,6 +148,11 @@ class Reduced:
     def without(self, k: int) -> Block:
         """Mean and blocks of all folds but ``k``."""
         return self.estimate(np.arange(self.folds) != k)
+
+    def some_folds(self, used: NDArray[np.bool_]) -> Reduced:
+        """The moments of the rows in some folds, kept apart as they are."""
+        second = tuple(s[used] for s in self.second)
+        return replace(self, count=self.count[used], first=self.first[used], second=second)
 
     @property
     def mean(self) -> Array:
@@ -358,7 +368,7 @@ def dense(basis: Decomposition, blocks: Sequence[Complex]) -> Array:
     if basis.degree > MOST_DENSE:
         raise ResourceError(
             f"a covariance of {basis.degree:,} fields is not written out as a matrix (up to {MOST_DENSE:,}); "
-            "use the blocks of the isotypic basis"
+            "take some of them, model.marginal(columns), or the blocks of the isotypic basis, model.law.blocks"
         )
     out = applied(basis, blocks, np.eye(basis.degree))
     return (out + out.T) / 2
