@@ -446,7 +446,7 @@ HERE = "cumulant.theory.propagators"
 KINDS: dict[str, str] = dict.fromkeys(
     ("RBF", "Matern", "RationalQuadratic", "Exponential", "Linear", "Constant", "Laplace", "Periodic", "Potts", "Sum",
      "Product", "On"), HERE,
-)  # fmt: skip
+) | dict.fromkeys(("NNGP", "NTK"), "cumulant.theory.networks")  # fmt: skip
 
 
 def to_plain(propagator: Propagator) -> dict[str, Any]:
