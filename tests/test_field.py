@@ -66,10 +66,11 @@ def test_left_out_rows_are_those_of_brute_force():
 
 
 @pytest.mark.parametrize("each", [True, False])
-def test_gradient_of_the_evidence_is_that_of_differences(each):
+@pytest.mark.parametrize("criterion", ["evidence", "left out"])
+def test_gradient_of_the_evidence_is_that_of_differences(each, criterion):
     parts = parts_of(Matern(2.5) + Linear() + Laplace(2.0))
     start = replace(started(parts, 3), metric=np.array([0.5, 0.8, 0.3]))
-    search = _Search(X, Y, np.linspace(0.5, 2, 40), start, each)
+    search = _Search(X, Y, np.linspace(0.5, 2, 40), 0.1 * RNG.normal(size=40), start, each, criterion)
     at = search.flat(start) + 0.1
     _, gradient = search(at)
     for i in range(len(at)):
@@ -82,7 +83,7 @@ def test_gradient_of_the_evidence_is_that_of_differences(each):
 def test_evidence_finds_which_inputs_matter():
     table = waves(200).to_numpy()
     x, y = table[:, :3] / table[:, :3].std(axis=0), table[:, 3] / table[:, 3].std()
-    found, _ = adapted(x, y, np.ones(200), started((RBF(),), 3), 40, each=True)
+    found, _ = adapted(x, y, np.ones(200), np.zeros(200), started((RBF(),), 3), 40, each=True)
     assert found.metric[2] < 0.2 * found.metric[:2].min()
 
 

@@ -13,11 +13,10 @@ __all__ = ["Field"]
 
 # Rows that are conditioned on all at once: their propagator is a matrix of 200 MB.
 DENSE_ROWS = 5000
-METRICS, SCALES, SHAPES = (
-    ("auto", "unit", "diagonal", "full"),
-    ("auto", "identity", "log", "power"),
-    ("auto", "constant"),
-)
+METRICS = ("auto", "unit", "diagonal", "full")
+SCALES = ("auto", "identity", "log", "power")
+NOISES = ("auto", "constant")
+CRITERIA = ("auto", "evidence", "left out")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,10 @@ class Field:
     noise
         ``"constant"``, or ``"auto"``: a strength that varies with x where left-out rows are likelier for it.
 
+    criterion
+        What metric, amplitudes and noise are adapted by: ``"evidence"``, the likelihood of rows each ``"left out"``, or
+        ``"auto"``: fields of both are mixed.
+
     Raises
     ------
     OptionError
@@ -62,6 +65,7 @@ class Field:
     metric: str = "auto"
     scale: str = "auto"
     noise: str = "auto"
+    criterion: str = "auto"
 
     def __post_init__(self) -> None:
         kinds = self.chosen
@@ -70,7 +74,7 @@ class Field:
                 raise OptionError(f"propagators={self.propagators!r}: choose 'auto', a propagator, or a tuple of them")
         elif not kinds or not all(isinstance(kind, Propagator) for kind in kinds):
             raise OptionError(f"propagators={self.propagators!r}: a propagator, or a tuple of propagators, is wanted")
-        for name, known in (("metric", METRICS), ("scale", SCALES), ("noise", SHAPES)):
+        for name, known in (("metric", METRICS), ("scale", SCALES), ("noise", NOISES), ("criterion", CRITERIA)):
             if getattr(self, name) not in known:
                 raise OptionError(f"{name}={getattr(self, name)!r}: choose {', '.join(map(repr, known))}")
 
@@ -90,11 +94,17 @@ class Field:
         """Its options as plain data."""
         chosen = self.chosen
         named = "auto" if chosen is None else [to_plain(k) for k in chosen]
-        return {"propagators": named, "metric": self.metric, "scale": self.scale, "noise": self.noise}
+        return {
+            "propagators": named,
+            "metric": self.metric,
+            "scale": self.scale,
+            "noise": self.noise,
+            "criterion": self.criterion,
+        }
 
     @staticmethod
     def from_plain(state: dict[str, Any]) -> Field:
         """The theory that `to_plain` described."""
         given = state["propagators"]
         chosen = given if isinstance(given, str) else tuple(from_plain(k) for k in given)
-        return Field(chosen, state["metric"], state["scale"], state["noise"])
+        return Field(chosen, state["metric"], state["scale"], state["noise"], state["criterion"])

@@ -281,29 +281,33 @@ class Laplace(Propagator):
             raise OptionError(f"power={self.power!r}: above 0 and at most 2")
 
     def __call__(self, x: Array, y: Array) -> Array:
-        total = np.zeros((len(x), len(y)))
-        for c in range(x.shape[1]):
-            total -= self._part(np.abs(np.subtract.outer(x[:, c], y[:, c])))
-        return np.asarray(np.exp(total, out=total))
+        from scipy.spatial.distance import cdist
+
+        if self.power == 1:
+            far = cdist(x / self.length, y / self.length, "cityblock")
+        else:
+            far = cdist(x / self.length, y / self.length, "minkowski", p=self.power) ** self.power
+        np.negative(far, out=far)
+        return np.asarray(np.exp(far, out=far))
 
     def diagonal(self, x: Array) -> Array:
         return np.ones(len(x))
 
     def gradient(self, x: Array, y: Array, weights: Array) -> Array:
-        pull = self(x, y) * weights
-        out = np.empty_like(x)
+        pull = self(x, y)
+        pull *= weights
+        out, apart = np.empty_like(x), np.empty_like(pull)
         for c in range(x.shape[1]):
-            apart = np.subtract.outer(x[:, c], y[:, c])
-            far = np.abs(apart)
-            each = np.sign(apart) * pull
-            if self.power != 1:
-                each *= self.power * np.power(far / self.length, self.power - 1, out=np.zeros_like(far), where=far > 0)
-            out[:, c] = each.sum(axis=1) / -self.length
+            np.subtract.outer(x[:, c], y[:, c], out=apart)
+            sign = np.sign(apart, out=apart) if self.power == 1 else self._slope(apart)
+            out[:, c] = np.einsum("ij,ij->i", sign, pull)
+        out /= -self.length
         return out
 
-    def _part(self, far: Array) -> Array:
-        far /= self.length
-        return far if self.power == 1 else far**self.power
+    def _slope(self, apart: Array) -> Array:
+        far = np.abs(apart)
+        steep = np.power(far / self.length, self.power - 1, out=np.zeros_like(far), where=far > 0)
+        return np.asarray(self.power * np.sign(apart) * steep)
 
 
 @dataclass(frozen=True)

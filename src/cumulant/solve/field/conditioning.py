@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cumulant.solve.shapes import DEGREES, StudentT
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["Conditioned", "condition", "factored"]
+__all__ = ["Conditioned", "condition", "factored", "heavy_tailed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +59,27 @@ class Conditioned:
         out *= 0.5
         return out
 
+    def left_out_score(self, dither: Array) -> tuple[float, Array]:
+        """ln p of the rows, each left out, of a Student t about their means, and its slope by K (n, n).
+
+        With t_i = a_i/√A_ii + e_i √A_ii, e the ``dither`` (n,) of the target within its resolution, the rows are
+        ln p(t_i/σ) − ln σ + ½ ln A_ii, and dA = −A dK A, da = −A dK a. Tails and width are those most likely of t, so
+        the slope by them is 0.
+        """
+        own, a = np.diag(self.inverse), self.dual
+        root = np.sqrt(own)
+        t = a / root + dither * root
+        shape = heavy_tailed(t)
+        nu = min(shape.degrees, 1e6)
+        u = t / shape.scale
+        pull = -(nu + 1) * u / (nu + u**2) / shape.scale
+        by_dual, by_own = pull / root, 0.5 * (1 - pull * (a / root - dither * root)) / own
+        slope = (self.inverse * -by_own) @ self.inverse
+        half = np.multiply.outer(0.5 * (self.inverse @ by_dual), a)
+        slope -= half
+        slope -= half.T
+        return float(shape.log_density(t).sum() + 0.5 * np.log(own).sum()), slope
+
 
 def factored(matrix: Array) -> Array | None:
     """Lower Cholesky factor of a positive definite matrix, which is overwritten; None if it is not."""
@@ -65,6 +88,12 @@ def factored(matrix: Array) -> Array | None:
     # LAPACK reads columns: of a symmetric matrix the transpose is the same, and is not copied.
     root, failed = lapack.dpotrf(matrix.T, lower=1, clean=1, overwrite_a=1)
     return None if failed else root
+
+
+def heavy_tailed(t: Array) -> StudentT:
+    """The Student t, or its Gaussian limit, that makes t (n,) most likely."""
+    each = [StudentT.fit(t, degrees) for degrees in (np.inf, *DEGREES)]
+    return max(each, key=lambda shape: float(shape.log_density(t).sum()))
 
 
 def condition(propagator: Array, noise: Array, y: Array) -> Conditioned | None:

@@ -1,6 +1,7 @@
-"""The metric, the amplitudes and the noise of a field, by the evidence and its gradient.
+"""The metric, the amplitudes and the noise of a field, by the evidence or by left-out rows, and its gradient.
 
-With z = x L, everything follows from G = d ln Z/dK: of an amplitude a in K = Σ a_k K_k it is Σ_ij G_ij K_k,ij, of the
+With z = x L, everything follows from G = d ln Z/dK (or that of the log-likelihood of rows, each left out, which sees
+past a few rows that are far noisier than others): of an amplitude a in K = Σ a_k K_k it is Σ_ij G_ij K_k,ij, of the
 noise Σ_i G_ii, and of the metric d ln Z/dL = 2 xᵀ g with g_i = Σ_j G_ij ∂k(z_i, z_j)/∂z_i: one more product, whatever
 the number of inputs. A broad prior about equal scales keeps inputs that say little where they are.
 """
@@ -91,8 +92,18 @@ def started(parts: tuple[Propagator, ...], inputs: int) -> Hyper:
     return Hyper(parts, np.full(len(parts) - 1, START_AMPLITUDE), each, START_NOISE)
 
 
-def adapted(x: Array, y: Array, relative: Array, start: Hyper, steps: int, *, each: bool) -> tuple[Hyper, float]:
-    """The hyper-parameters of highest evidence, prior included, and that.
+def adapted(
+    x: Array,
+    y: Array,
+    relative: Array,
+    dither: Array,
+    start: Hyper,
+    steps: int,
+    *,
+    each: bool,
+    criterion: str = "evidence",
+) -> tuple[Hyper, float]:
+    """The hyper-parameters of highest evidence or likelihood of left-out rows, prior included, and that.
 
     Parameters
     ----------
@@ -100,16 +111,20 @@ def adapted(x: Array, y: Array, relative: Array, start: Hyper, steps: int, *, ea
         Standardised inputs (n, p) and target (n,).
     relative
         Noise of each row over the typical one (n,).
+    dither
+        A displacement of each target within its resolution (n,), by which it is scored where it is left out.
     start
         Where to start, with a scale for each input.
     steps
         Evaluations of the evidence, about.
     each
         Whether each input has a scale of its own, or one factor is common to those of ``start``.
+    criterion
+        ``"evidence"`` or ``"left out"``.
     """
     from scipy.optimize import minimize
 
-    search = _Search(x, y, relative, start, each)
+    search = _Search(x, y, relative, dither, start, each, criterion)
     first = search.flat(start)
     if not len(first):
         return start, 0.0
@@ -125,8 +140,10 @@ class _Search:
     x: Array
     y: Array
     relative: Array
+    dither: Array
     start: Hyper
     each: bool
+    criterion: str
 
     @property
     def _scales(self) -> int:
@@ -147,7 +164,7 @@ class _Search:
         return replace(self.start, metric=metric, amplitudes=np.exp(flat[s:-1]), noise=float(np.exp(flat[-1])))
 
     def __call__(self, flat: Array) -> tuple[float, Array]:
-        """− ln Z − ln prior, and its gradient."""
+        """− ln Z (or of left-out rows) − ln prior, and its gradient."""
         h, s = self.hyper(flat), self._scales
         z = h.mapped(self.x)
         weight = np.append(1.0, h.amplitudes)
@@ -158,14 +175,16 @@ class _Search:
         known = condition(total, h.noise * self.relative + LEAST_NOISE, self.y)
         if known is None:
             return 1e12, np.zeros_like(flat)
-        slope, out = known.slope(), np.empty_like(flat)
+        by_rows = self.criterion == "left out"
+        value, slope = known.left_out_score(self.dither) if by_rows else (known.evidence, known.slope())
+        out = np.empty_like(flat)
         pull = sum(w * part.gradient(z, z, slope) for w, part in zip(weight, h.parts, strict=True))
         by_scale = 2 * (z * pull).sum(axis=0)
         out[:s] = by_scale if self.each else by_scale.sum()
         out[s:-1] = [w * float(np.vdot(slope, m)) for w, m in zip(weight[1:], matrices[1:], strict=True)]
         out[-1] = h.noise * float(np.diag(slope) @ self.relative)
         log_prior, prior_slope = self._prior(flat)
-        return -(known.evidence + log_prior), -(out + prior_slope)
+        return -(value + log_prior), -(out + prior_slope)
 
     def _prior(self, flat: Array) -> tuple[float, Array]:
         s, first = self._scales, self.flat(self.start)

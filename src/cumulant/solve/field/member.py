@@ -119,6 +119,8 @@ class Member:
         parts = tuple(from_plain(part) for part in meta["parts"])
         hyper = Hyper(parts, arrays["amplitudes"], arrays["metric"], float(meta["noise"]))
         shape = from_state([float(number) for number in meta["shape"]])
+        # The same layout, so that products are rounded the same.
+        rows = np.ascontiguousarray(rows)
         return cls(
             hyper, rows, arrays["relative"], arrays["dual"], float(meta["amplitude"]), Scale(*meta["scale"]), shape,
             float(meta["weight"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +12,15 @@ from cumulant.errors import DataError, OptionError
 from cumulant.lift import Numeric
 from cumulant.measure.capacity import refuse_if_beyond_memory
 from cumulant.solve.exact import solve_exact
+from cumulant.solve.field.conditioning import heavy_tailed
 from cumulant.solve.field.density import Component, stacked
-from cumulant.solve.field.evidence import Hyper, adapted, parts_of, started
+from cumulant.solve.field.evidence import adapted, parts_of, started
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.member import Member
 from cumulant.solve.field.scale import Scale, scales
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.predictive import Fields
-from cumulant.solve.shapes import DEGREES, Shape, StudentT
 from cumulant.theory.field import DENSE_ROWS
 from cumulant.theory.propagators import Laplace, Linear, Matern, Propagator
 
@@ -34,8 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["solve_field"]
 
-# Rows that hyper-parameters are adapted on, and evaluations of the evidence for the first propagator and the others.
-ADAPT_ROWS, STEPS, MORE_STEPS = 800, 30, 20
+# Rows that hyper-parameters are adapted on, and evaluations of the evidence.
+ADAPT_ROWS, STEPS = 600, 30
+# Multiples of it are evenly spread modulo 1, however many there are.
+GOLDEN = 0.6180339887498949
+CRITERIA = ("left out", "evidence")
 # Beyond so many inputs each has no scale of its own, and a product over inputs is too slow.
 EACH_SCALE, PRODUCT_INPUTS = 400, 60
 FEWEST_ROWS = 3
@@ -73,7 +77,7 @@ def solve_field(
     remedy = "fit fewer rows, or cm.Taylor(), which needs moments alone"
     refuse_if_beyond_memory(MATRICES * len(table) ** 2, f"propagators of {len(table):,} rows", remedy)
     centre, width = table[:, inputs].mean(axis=0), spread[inputs]
-    problem = _Problem((table[:, inputs] - centre) / width, table[:, y], theory)
+    problem = _Problem(np.ascontiguousarray((table[:, inputs] - centre) / width), table[:, y], theory)
     members, said = problem.members()
     p = len(law.mean)
     found = FieldLaw(law, y, np.arange(p), np.full(p, np.nan), inputs, centre, width, members)
@@ -102,13 +106,26 @@ class _Problem:
     y: Array
     theory: Field
 
+    @cached_property
+    def dither(self) -> Array:
+        """A displacement of each target within the step that targets are measured in (n,), evenly spread.
+
+        Rows that are left out are scored at targets so displaced: a density is then worth no more on a value that
+        occurs often than the width of its step allows.
+        """
+        values = np.unique(self.y)
+        step = float(np.diff(values).min(initial=np.inf))
+        return np.asarray(step * ((np.arange(len(self.y)) * GOLDEN) % 1.0 - 0.5))
+
     def members(self) -> tuple[tuple[Member, ...], tuple[str, ...]]:
         """What is mixed, and notes that say so."""
         kinds = self._propagators()
-        first = [self._tried(kinds[0], scale, None) for scale in scales(self.y, self.theory.scale)]
-        first.sort(key=lambda tried: -tried.left_out)
-        start = first[0].member
-        tried = first + [self._tried(k, start.scale, start.hyper) for k in kinds[1:]]
+        ways = CRITERIA if self.theory.criterion == "auto" else (self.theory.criterion,)
+        tried = [self._tried(kinds[0], scale, ways[0]) for scale in scales(self.y, self.theory.scale)]
+        scale = max(tried, key=lambda one: one.left_out).member.scale
+        tried += [self._tried(k, scale, ways[0]) for k in kinds[1:]] + [
+            self._tried(kinds[0], scale, way) for way in ways[1:]
+        ]
         weights = stacked(np.column_stack([one.logs for one in tried]))
         weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
         weights /= weights.sum()
@@ -124,32 +141,27 @@ class _Problem:
         out: list[tuple[Propagator, ...]] = [(Matern(2.5), Linear()), (Matern(0.5),)]
         return [*out, (Laplace(),)] if self.x.shape[1] <= PRODUCT_INPUTS else out
 
-    def _tried(self, parts: tuple[Propagator, ...], scale: Scale, start: Hyper | None) -> _Tried:
+    def _tried(self, parts: tuple[Propagator, ...], scale: Scale, criterion: str) -> _Tried:
         z, n = scale.forward(self.y), len(self.y)
         ones = np.ones(n)
         some = np.sort(np.random.default_rng(0).permutation(n)[:ADAPT_ROWS])
         hyper = started(parts, self.x.shape[1])
-        if start is not None:
-            hyper = replace(hyper, metric=start.metric, noise=start.noise)
         each = self.theory.metric != "unit" and self.x.shape[1] <= EACH_SCALE
-        steps = STEPS if start is None else MORE_STEPS
-        hyper, _ = adapted(self.x[some], z[some], ones[some], hyper, steps, each=each)
+        spread = self.y + self.dither
+        dither = scale.forward(spread) - z
+        hyper, _ = adapted(
+            self.x[some], z[some], ones[some], dither[some], hyper, STEPS, each=each, criterion=criterion
+        )
         known = hyper.conditioned(hyper.mapped(self.x), z, ones)
         if known is None:
             raise FloatingPointError("the propagator of the rows is singular")
         residual, variance = known.left_out
         size = np.sqrt(variance)
-        shape = _shape(residual / size)
-        logs = Component(1.0, z - residual, size, shape, scale).log_prob(self.y)
+        shape = heavy_tailed((residual + dither) / size)
+        logs = Component(1.0, z - residual, size, shape, scale).log_prob(spread)
         member = Member(hyper, self.x, ones, known.dual, known.amplitude, scale, shape, 1.0)
-        name = " + ".join(type(part).__name__ for part in parts) + f" of {scale.name}"
+        name = f"{' + '.join(type(part).__name__ for part in parts)} of {scale.name} by {criterion}"
         return _Tried(member, logs, name)
-
-
-def _shape(z: Array) -> Shape:
-    """A Student t, or its Gaussian limit: the most likely of residuals that were left out."""
-    each = [StudentT.fit(z, degrees) for degrees in (np.inf, *DEGREES)]
-    return max(each, key=lambda shape: float(shape.log_density(z).sum()))
 
 
 def _target(m: Moments, target: Index | None) -> int:
