@@ -10,6 +10,10 @@ import pytest
 
 import cumulant as cm
 from cumulant.errors import ColumnError, CumulantWarning, DataError, IncompatibleError, OptionError, ResourceError
+from cumulant.measure import powers
+from cumulant.measure.monomials import Monomials, complete
+from cumulant.measure.native import library
+from cumulant.measure.powers import power_sums
 from cumulant.measure.requirement import Requirement
 from helpers import TABLES
 
@@ -268,3 +272,31 @@ def test_what_cannot_be_is_refused():
         cm.measure(np.zeros((10, 900)), order=4)
     both = cm.measure(table, order=3).second_order() + cm.measure(table)
     assert both.order == 2
+
+
+# (order, fields): on both sides of a panel of eight, and of each way to split an order.
+SHAPES = ["3-1", "3-7", "3-8", "3-25", "3-33", "4-2", "4-7", "4-12", "4-23", "5-8", "6-5", "7-4", "8-3", "10-3"]
+
+
+@pytest.mark.skipif(library() is None, reason="there is no compiled library")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_compiled_sums_are_those_of_numpy(shape, monkeypatch):
+    """More rows than a buffer holds, and folds whose last buffer is nearly empty."""
+    order, fields = map(int, shape.split("-"))
+    rng = np.random.default_rng(order * fields)
+    columns = list(rng.integers(-3, 4, size=(fields, 1_300)).astype(np.float64))
+    columns[0][5] = np.nan
+    weights = rng.integers(1, 4, size=1_300).astype(np.float64)
+    monomials = Monomials(fields, order, complete(fields + 1, order))
+    shift = np.ones(fields)
+    compiled = power_sums(monomials, shift, 3)
+    monkeypatch.setattr(powers, "library", lambda: None)
+    slow = power_sums(monomials, shift, 3)
+    assert type(compiled) is not type(slow)
+    for sums in (compiled, slow):
+        sums.add([c[:900] for c in columns], 0, weights[:900])
+        sums.add([c[900:] for c in columns], np.arange(5_000, 5_400), weights[900:])
+    (fast, rows), (expected, counted) = compiled.take(), slow.take()
+    np.testing.assert_array_equal(rows, counted)
+    np.testing.assert_allclose(fast, expected, rtol=1e-12, atol=1e-9 * np.abs(expected).max())
+    assert not compiled.take()[0].any()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import comb
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,9 +27,11 @@ __all__ = ["PowerSums", "power_sums"]
 
 # Bytes of the products of a block of rows, which should stay in the cache.
 CACHE = 1 << 20
-# Compiled code packs columns in panels of eight, and rows wait in buffers of so many.
+# Compiled code packs columns in panels of eight.
 WIDTH = 8
-CAPACITY = 256
+# Panels that it multiplies at a time, and products of two or three factors that it makes of each row at most.
+BROAD = 3
+FEATURES = 8192
 
 
 class PowerSums(Protocol):
@@ -128,40 +133,136 @@ def _products(z: Array, tuples: Index) -> Array:
     return out
 
 
-class _Compiled:
-    """All products to an order, in compiled code.
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Which products compiled code multiplies, as it is told them; the constant is the last column there.
 
-    A product i ≤ j ≤ … ≤ k ≤ l is a pair (k, l), one of eight i side by side, and n − 3 factors j … between them, which
-    scale the row. The pairs with k ≥ j are the first of all when k descends. The constant comes last there, so that
-    rows stay aligned with panels of eight.
+    A product i ≤ … ≤ k ≤ l is a feature of its first factors, a pair (k, l), and what is between them.
+
+    Parameters
+    ----------
+    tasks
+        First panel of eight features, number of panels, first pair and end (T, 4).
+    between
+        Factors of each task (T, depth).
+    features
+        Their factors, the last first (F, f).
+    pairs
+        (P, 2).
+    size
+        Numbers in the sums of a fold.
+    place
+        Where among them each product is (M,).
     """
+
+    tasks: Index
+    between: Index
+    features: Index
+    pairs: Index
+    size: int
+    place: Index
+
+    @staticmethod
+    @lru_cache(1)
+    def of(p: int, order: int) -> _Plan:
+        """For all products of p fields to an order, which `Monomials` has in the same places."""
+        q, tuples = p + 1, complete(p + 1, order)
+        products = np.sort(np.where(tuples == 0, p, tuples - 1), axis=1)
+        if order == 3:
+            return _Plan._cubic(q, products)
+        number = max(n for n in (1, 2, 3) if n == 1 or (n <= order - 2 and comb(q + n - 1, n) <= FEATURES))
+        depth = order - 2 - number
+        # By their last factor, so that those which end before a column are the first of all.
+        features = np.unique(complete(q, number)[:, ::-1], axis=0)
+        pairs = complete(q, 2)
+        pairs = pairs[np.argsort(-pairs[:, 0], kind="stable")]
+        between = complete(q, depth)
+        if depth:
+            reached = np.searchsorted(features[:, 0], between[:, 0], side="right")
+            panel, panels, lowest = np.zeros_like(reached), -(-reached // WIDTH), between[:, -1]
+        else:
+            panel = np.arange(0, -(-len(features) // WIDTH), BROAD)
+            panels = np.minimum(BROAD, -(-len(features) // WIDTH) - panel)
+            lowest = features[WIDTH * panel, 0]
+            between = np.zeros((len(panel), 0), dtype=np.int64)
+        # Pairs with k ≥ j are the first of all.
+        end = (q - lowest) * (q - lowest + 1) // 2
+        tasks = np.column_stack([panel, panels, np.zeros_like(end), end])
+        feature = _found(features, products[:, :number][:, ::-1], q)
+        task = _found(between, products[:, number:-2], q) if depth else feature // (WIDTH * BROAD)
+        k, l = products[:, -2], products[:, -1]
+        return _Plan._placed(tasks, between, features, pairs, task, feature, (q - k) * (q - k - 1) // 2 + l - k)
+
+    @staticmethod
+    def _cubic(q: int, products: Index) -> _Plan:
+        """i before the panel of k, times pairs (k, l); and pairs (i, k) in one panel times l from this panel on."""
+        wide = -(-q // WIDTH)
+        tasks, pairs = [], np.zeros((0, 2), dtype=np.int64)
+        every = complete(q, 2)
+        within = every[:, 0] // WIDTH
+        for b in range(wide):
+            for some, panel, panels in (
+                (every[within == b], 0, b),
+                (every[(within == b) & (every[:, 1] // WIDTH == b)], b, wide - b),
+            ):
+                tasks.append([panel, panels, len(pairs), len(pairs) + len(some) * (panels > 0)])
+                # Tasks begin at whole groups of pairs.
+                fill = np.zeros((-len(some) % WIDTH, 2), dtype=np.int64)
+                pairs = np.concatenate([pairs, some, fill]) if panels else pairs
+        i, k, l = products.T
+        apart = i // WIDTH < k // WIDTH
+        task = 2 * (k // WIDTH) + ~apart
+        first, second = np.where(apart, k, i), np.where(apart, l, k)
+        lane = np.where(apart, i, l)
+        start = np.array(tasks)[task, 2]
+        row = first - WIDTH * (k // WIDTH)
+        # Each of the rows before is shorter by one than the one before it.
+        length = np.where(apart, q, np.minimum(q, WIDTH * (k // WIDTH + 1))) - WIDTH * (k // WIDTH)
+        pair = start + row * length - row * (row - 1) // 2 + second - first
+        between = np.zeros((len(tasks), 0), dtype=np.int64)
+        return _Plan._placed(np.array(tasks), between, np.arange(q)[:, None], pairs, task, lane, pair)
+
+    @staticmethod
+    def _placed(
+        tasks: Index, between: Index, features: Index, pairs: Index, task: Index, feature: Index, pair: Index
+    ) -> _Plan:
+        each = -(-(tasks[:, 3] - tasks[:, 2]) // WIDTH) * WIDTH * tasks[:, 1] * WIDTH
+        panel, panels, first, _ = tasks[task].T
+        place = (np.cumsum(each) - each)[task] + (pair - first) * panels * WIDTH + feature - WIDTH * panel
+        return _Plan(tasks, between, features, pairs, int(each.sum()), place)
+
+
+def _found(tuples: Index, wanted: Index, q: int) -> Index:
+    """Position of each tuple among others, which are in lexicographic order."""
+    base = q ** np.arange(tuples.shape[1] - 1, -1, -1, dtype=np.int64)
+    return np.searchsorted(tuples @ base, wanted @ base)
+
+
+class _Compiled:
+    """All products to an order, in compiled code."""
 
     def __init__(self, native: Any, monomials: Monomials, shift: Array, folds: int) -> None:
         self._native = native
         self._shift = np.ascontiguousarray(shift, dtype=np.float64)
         self._folds = folds
-        p, q, depth = monomials.fields, monomials.fields + 1, monomials.order - 3
-        between = complete(q, depth)
-        # Without factors between, i ≤ k: eight i reach the pairs of their first.
-        highest = between[:, 0] if depth else np.full(1, p)
-        panels = highest // WIDTH + 1
-        middle = np.repeat(np.arange(len(between)), panels)
-        panel = np.arange(len(middle)) - np.repeat(np.cumsum(panels) - panels, panels)
-        lowest = between[middle, -1] if depth else WIDTH * panel
-        pairs = -(-((q - lowest) * (q - lowest + 1) // 2) // WIDTH)
-        tasks = np.column_stack([between[middle], panel, pairs]).astype(np.int32)
-        offset = WIDTH**2 * (np.cumsum(pairs) - pairs)
-        self._size = int(WIDTH**2 * pairs.sum())
-        # Where each product lies: its task, its panel of pairs, its place there.
-        ours = np.sort(np.where(monomials.tuples == 0, p, monomials.tuples - 1), axis=1)
-        base = q ** np.arange(depth - 1, -1, -1, dtype=np.int64)
-        place = np.searchsorted(between @ base, ours[:, 1:-2] @ base) if depth else np.zeros(len(ours), dtype=np.int64)
-        task = (np.cumsum(panels) - panels)[place] + ours[:, 0] // WIDTH
-        k, l = ours[:, -2], ours[:, -1]
-        pair = (q - k) * (q - k - 1) // 2 + l - k
-        self._place = offset[task] + WIDTH**2 * (pair // WIDTH) + WIDTH * (ours[:, 0] % WIDTH) + pair % WIDTH
+        plan = _Plan.of(monomials.fields, monomials.order)
+        self._size, self._place = plan.size, plan.place
+        tasks, between, features, pairs = (
+            np.ascontiguousarray(a, dtype=np.int32) for a in (plan.tasks, plan.between, plan.features, plan.pairs)
+        )
         self._workspace = native.cumulant_powers_open(
-            p, folds, CAPACITY, len(tasks), depth, np.ascontiguousarray(tasks).ctypes.data, self._size
+            monomials.fields,
+            folds,
+            len(tasks),
+            tasks.ctypes.data,
+            between.shape[1],
+            between.ctypes.data,
+            len(features),
+            features.shape[1],
+            features.ctypes.data,
+            len(pairs),
+            pairs.ctypes.data,
+            plan.size,
         )
         if not self._workspace:
             raise MemoryError(f"no memory for the sums of {len(monomials):,} products in {folds} folds")

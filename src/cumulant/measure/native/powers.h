@@ -1,13 +1,23 @@
-/* Sums of products of n ≥ 3 fields over rows, fold by fold: Σ w z_i z_j … z_k z_l, i ≤ j ≤ … ≤ k ≤ l, where z is the
- * fields less a reference point, and a constant 1 after them.
+/* Sums of products of n ≥ 3 fields over rows, fold by fold: Σ w z_i z_j … z_k z_l, where z is the fields less a reference
+ * point, and a constant 1 after them.
  *
- * The pairs z_k z_l of a row, k descending, are multiplied by z_i for eight i at a time, scaled by w z_j …: a task. Those
- * with k ≥ j come first among the pairs, so that a task leaves out nearly all that other orders of the factors repeat.
- * Rows wait in one buffer for each fold, in panels of eight columns as in panels.c. Pairs are made of a full buffer a
- * block at a time, which stays in the cache over all tasks. */
+ * A task multiplies some panels of eight features, products of the first factors, with pairs w z_k z_l of the last two;
+ * what is between them scales the features. Pairs lie column by column, so that they are made a vector of rows at a time,
+ * and a block of them stays in the cache over all tasks. Which features, pairs and tasks there are is the caller's choice:
+ * between them they are to reach each product once, or a few of them twice.
+ * Rows wait in one buffer for each fold, in panels of eight columns as in panels.c. */
 
-/* Panels of pairs that are made at a time. */
-#define PAIRS 32
+/* Rows that wait in a buffer. */
+#define ROWS 256
+/* Numbers in a panel; and from one column to the next, not a power of two, so that they lie on other lines of the cache. */
+#define PANEL (ROWS * WIDTH)
+#define LENGTH (ROWS + WIDTH)
+/* Pairs that are made at a time. */
+#define PAIRS 256
+/* Pairs of a task are rounded up to so many, which are free to hold anything. */
+#define ROUND 8
+/* Panels that are multiplied at a time, at most. */
+#define BROADEST 3
 
 #if defined(__x86_64__)
 #define ISA avx512
@@ -47,16 +57,33 @@
 #undef BROAD
 #undef TARGET
 
+/* Features of panels panel … panel + panels - 1 times pairs first … end - 1. */
 typedef struct {
-    int64_t columns, panels, folds, capacity, tasks, depth, size;
-    int32_t *task;    /* tasks x (depth + 2): columns j …, panel of i, panels of pairs */
-    double *buffer;   /* folds x panels x capacity x WIDTH */
-    double *sums;     /* folds x size: for each task and panel of pairs 8 x 8, i by pairs */
-    double *weight;   /* folds x capacity */
-    double *pairs;    /* PAIRS x capacity x WIDTH */
-    double *scaled;   /* capacity x WIDTH */
-    double *factor;   /* capacity */
-    double *row;      /* one row, and PAIRS x WIDTH of its pairs, with room for WIDTH more on both sides */
+    int32_t panel, panels, first, end;
+} Task;
+
+/* Products of `depth` columns each; leading factors vary slowest. */
+typedef struct {
+    int64_t count, depth;
+    int32_t *factor;  /* count x depth */
+    double *partial;  /* depth x LENGTH: products of the first factors of the last one that was made */
+    int64_t made;     /* which that is, or -1 */
+} Chain;
+
+typedef struct {
+    int64_t columns, panels, folds, tasks, pairs, size;
+    Task *task;
+    Chain between;    /* one for each task; of depth 0 there are none */
+    Chain feature;    /* of depth 1 they are the columns */
+    int32_t *pair;    /* pairs x 2 */
+    double *buffer;   /* folds x panels x ROWS x WIDTH */
+    double *sums;     /* folds x size: for each task pairs x panels x 8 */
+    double *weight;   /* folds x LENGTH */
+    double *column;   /* panels x WIDTH x LENGTH: the rows of one buffer, column by column */
+    double *weighted; /* LENGTH */
+    double *made;     /* PAIRS + ROUND x LENGTH */
+    double *features; /* panels of features x ROWS x WIDTH */
+    double *scaled;   /* BROADEST x ROWS x WIDTH */
     int64_t *filled;  /* rows waiting in each buffer, then rows added to each fold */
     void *memory;
 } Powers;
@@ -65,37 +92,88 @@ static void power_scale(const double *from, const double *factor, int64_t rows, 
     DISPATCH(power_scale, from, factor, rows, to);
 }
 
-static void power_multiply(const double *left, const double *right, int64_t rows, int64_t panel, int64_t panels,
-                           double *sums) {
-    DISPATCH(power_multiply, left, right, rows, panel, panels, sums);
+static void power_product(const double *a, const double *b, int64_t rows, double *to) {
+    DISPATCH(power_product, a, b, rows, to);
 }
 
-static void power_pairs(const double *buffer, int64_t rows, int64_t panel, int64_t panels, int64_t q, int64_t first,
-                        double *row, double *pairs) {
-    DISPATCH(power_pairs, buffer, rows, panel, panels, q, first, row, pairs);
+static void power_pairs(const double *column, const double *weight, const int32_t *pair, int64_t count, int64_t rows,
+                        double *weighted, double *to) {
+    DISPATCH(power_pairs, column, weight, pair, count, rows, weighted, to);
+}
+
+static void power_multiply(const double *left, int64_t panels, const double *pair, int64_t pairs, int64_t rows,
+                           double *sums, int64_t wide) {
+    DISPATCH(power_multiply, left, panels, pair, pairs, rows, sums, wide);
+}
+
+static void power_columns(Powers *p, const double *buffer, int64_t rows) {
+    for (int64_t j = 0; j <= p->columns; j++) {
+        const double *from = buffer + (j / WIDTH) * PANEL + j % WIDTH;
+        for (int64_t r = 0; r < rows; r++) p->column[j * LENGTH + r] = from[r * WIDTH];
+    }
+}
+
+/* The product of one chain; what it begins with like the last one is at hand. */
+static const double *power_chain(const Powers *p, Chain *c, int64_t which, int64_t rows) {
+    const int32_t *now = c->factor + which * c->depth, *old = c->factor + c->made * c->depth;
+    int64_t d = 0;
+    while (c->made >= 0 && d < c->depth && now[d] == old[d]) d++;
+    for (; d < c->depth; d++) {
+        const double *column = p->column + now[d] * LENGTH;
+        if (d) power_product(c->partial + (d - 1) * LENGTH, column, rows, c->partial + d * LENGTH);
+        else memcpy(c->partial, column, (size_t)rows * sizeof(double));
+    }
+    c->made = which;
+    return c->partial + (c->depth - 1) * LENGTH;
+}
+
+static const double *power_features(Powers *p, const double *buffer, int64_t rows) {
+    if (p->feature.depth == 1) return buffer;
+    p->feature.made = -1;
+    for (int64_t a = 0; a < p->feature.count; a++) {
+        const double *from = power_chain(p, &p->feature, a, rows);
+        double *to = p->features + (a / WIDTH) * PANEL + a % WIDTH;
+        for (int64_t r = 0; r < rows; r++) to[r * WIDTH] = from[r];
+    }
+    return p->features;
+}
+
+/* Some panels of a task, a few at a time, with the pairs from `pair` on. */
+static void power_task(Powers *p, int64_t t, const double *features, const double *pair, int64_t pairs, int64_t rows,
+                       double *sums) {
+    const Task *task = p->task + t;
+    int64_t wide = task->panels * WIDTH;
+    const double *left = features + task->panel * PANEL;
+    const double *factor = p->between.depth ? power_chain(p, &p->between, t, rows) : NULL;
+    for (int64_t done = 0, some; done < task->panels; done += some) {
+        int64_t rest = task->panels - done;
+        /* Two and two are faster than three and one. */
+        some = rest == BROADEST + 1 ? 2 : rest < BROADEST ? rest : BROADEST;
+        for (int64_t b = 0; factor && b < some; b++)
+            power_scale(left + (done + b) * PANEL, factor, rows, p->scaled + b * PANEL);
+        power_multiply(factor ? p->scaled : left + done * PANEL, some, pair, pairs, rows,
+                       sums + done * WIDTH, wide);
+    }
 }
 
 static void power_flush(Powers *p, int64_t fold) {
-    int64_t rows = p->filled[fold], panel = p->capacity * WIDTH, q = p->columns + 1;
-    int64_t total = (q * (q + 1) / 2 + WIDTH - 1) / WIDTH;
-    const double *buffer = p->buffer + fold * p->panels * panel;
-    for (int64_t first = 0; rows && first < total; first += PAIRS) {
+    int64_t rows = p->filled[fold];
+    if (!rows) return;
+    const double *buffer = p->buffer + fold * p->panels * PANEL;
+    power_columns(p, buffer, rows);
+    const double *features = power_features(p, buffer, rows);
+    p->between.made = -1;
+    for (int64_t first = 0; first < p->pairs; first += PAIRS) {
+        int64_t end = first + PAIRS < p->pairs ? first + PAIRS : p->pairs;
         double *sums = p->sums + fold * p->size;
-        power_pairs(buffer, rows, panel, p->panels, q, first, p->row, p->pairs);
+        power_pairs(p->column, p->weight + fold * LENGTH, p->pair + 2 * first, end - first, rows, p->weighted, p->made);
         for (int64_t t = 0; t < p->tasks; t++) {
-            const int32_t *task = p->task + t * (p->depth + 2);
-            int64_t end = task[p->depth + 1];
-            if (end > first) {
-                memcpy(p->factor, p->weight + fold * p->capacity, (size_t)rows * sizeof(double));
-                for (int64_t d = 0; d < p->depth; d++) {
-                    const double *from = buffer + (task[d] / WIDTH) * panel + task[d] % WIDTH;
-                    for (int64_t r = 0; r < rows; r++) p->factor[r] *= from[r * WIDTH];
-                }
-                power_scale(buffer + task[p->depth] * panel, p->factor, rows, p->scaled);
-                power_multiply(p->scaled, p->pairs, rows, panel, end - first < PAIRS ? end - first : PAIRS,
-                               sums + first * WIDTH * WIDTH);
-            }
-            sums += end * WIDTH * WIDTH;
+            const Task *task = p->task + t;
+            int64_t from = task->first > first ? task->first : first, to = task->end < end ? task->end : end;
+            if (from < to)
+                power_task(p, t, features, p->made + (from - first) * LENGTH, to - from, rows,
+                           sums + (from - task->first) * task->panels * WIDTH);
+            sums += (task->end - task->first + ROUND - 1) / ROUND * ROUND * task->panels * WIDTH;
         }
     }
     p->filled[fold] = 0;
@@ -106,30 +184,44 @@ void cumulant_powers_close(void *workspace) {
     free(p->memory);
     free(p->filled);
     free(p->task);
+    free(p->between.factor);
+    free(p->feature.factor);
+    free(p->pair);
     free(p);
 }
 
-/* A workspace for products of depth + 3 of `columns` numbers and a constant 1; NULL when memory is short. */
-void *cumulant_powers_open(int64_t columns, int64_t folds, int64_t capacity, int64_t tasks, int64_t depth,
-                           const int32_t *task, int64_t size) {
+static void *copied(const void *from, int64_t bytes) {
+    void *to = malloc((size_t)bytes + 1);
+    return to ? memcpy(to, from, (size_t)bytes) : NULL;
+}
+
+/* A workspace for products of `columns` numbers and a constant 1; NULL when memory is short. Each task has `depth` factors
+ * between; features have `order` factors. Tasks begin at pairs that are multiples of ROUND. */
+void *cumulant_powers_open(int64_t columns, int64_t folds, int64_t tasks, const int32_t *task, int64_t depth, const int32_t *between, int64_t features, int64_t order,
+                           const int32_t *feature, int64_t pairs, const int32_t *pair, int64_t size) {
     Powers *p = calloc(1, sizeof *p);
     if (!p) return NULL;
-    *p = (Powers){columns, (columns + WIDTH) / WIDTH, folds, capacity, tasks, depth, size};
-    int64_t panel = capacity * WIDTH, parts[] = {folds * p->panels * panel, folds * size, folds * capacity,
-                                                 PAIRS * panel, panel, capacity, (p->panels + PAIRS + 3) * WIDTH};
-    double **place[] = {&p->buffer, &p->sums, &p->weight, &p->pairs, &p->scaled, &p->factor, &p->row};
-    int64_t numbers = WIDTH, bytes = tasks * (depth + 2) * (int64_t)sizeof *task;
-    for (int i = 0; i < 7; i++) numbers += (parts[i] + WIDTH - 1) / WIDTH * WIDTH;
+    *p = (Powers){columns, (columns + WIDTH) / WIDTH, folds, tasks, pairs, size};
+    p->between = (Chain){tasks, depth, copied(between, tasks * depth * (int64_t)sizeof *between)};
+    p->feature = (Chain){features, order, copied(feature, features * order * (int64_t)sizeof *feature)};
+    p->task = copied(task, tasks * (int64_t)sizeof(Task));
+    p->pair = copied(pair, 2 * pairs * (int64_t)sizeof *pair);
+    int64_t wide = order == 1 ? 0 : (features + WIDTH - 1) / WIDTH;
+    int64_t parts[] = {folds * p->panels * PANEL, folds * size, folds * LENGTH, p->panels * WIDTH * LENGTH,
+                       LENGTH, (PAIRS + ROUND) * LENGTH, depth * LENGTH, order * LENGTH,
+                       wide * PANEL, BROADEST * PANEL};
+    double **place[] = {&p->buffer, &p->sums, &p->weight, &p->column, &p->weighted, &p->made, &p->between.partial,
+                        &p->feature.partial, &p->features, &p->scaled};
+    int64_t numbers = WIDTH, count = sizeof parts / sizeof *parts;
+    for (int64_t i = 0; i < count; i++) numbers += (parts[i] + WIDTH - 1) / WIDTH * WIDTH;
     p->memory = calloc((size_t)numbers, sizeof(double));
     p->filled = calloc((size_t)(2 * folds), sizeof(int64_t));
-    p->task = malloc((size_t)bytes);
-    if (!p->memory || !p->filled || !p->task) {
+    if (!p->memory || !p->filled || !p->task || !p->between.factor || !p->feature.factor || !p->pair) {
         cumulant_powers_close(p);
         return NULL;
     }
-    memcpy(p->task, task, (size_t)bytes);
     double *at = (double *)(((uintptr_t)p->memory + 63) & ~(uintptr_t)63);
-    for (int i = 0; i < 7; at += (parts[i] + WIDTH - 1) / WIDTH * WIDTH, i++) *place[i] = at;
+    for (int64_t i = 0; i < count; at += (parts[i] + WIDTH - 1) / WIDTH * WIDTH, i++) *place[i] = at;
     return p;
 }
 
@@ -139,7 +231,7 @@ int64_t cumulant_powers_state(void *workspace, double **numbers, int64_t **fille
     Powers *p = workspace;
     *numbers = p->buffer;
     *filled = p->filled;
-    return p->weight + p->folds * p->capacity - p->buffer;
+    return p->weight + p->folds * LENGTH - p->buffer;
 }
 
 /* Adds the rows that hold no NaN and no infinity. Columns, strides, numbers and weights as in cumulant_add. */
@@ -147,21 +239,20 @@ void cumulant_powers_add(void *workspace, int64_t n, const char *const *column, 
                          const uint8_t *single, const double *shift, int64_t start, const int64_t *numbers,
                          const double *weights) {
     Powers *p = workspace;
-    int64_t panel = p->capacity * WIDTH;
     for (int64_t r = 0; r < n; r++) {
         int64_t f = fold_of((uint64_t)(numbers ? numbers[r] : start + r), (uint64_t)p->folds);
-        double *slot = p->buffer + f * p->panels * panel + p->filled[f] * WIDTH, residue = 0;
+        double *slot = p->buffer + f * p->panels * PANEL + p->filled[f] * WIDTH, residue = 0;
         for (int64_t j = 0; j < p->columns; j++) {
             const char *from = column[j] + r * stride[j];
             double x = single[j] ? *(const float *)from : *(const double *)from;
             residue += x - x;
-            slot[(j / WIDTH) * panel + j % WIDTH] = x - shift[j];
+            slot[(j / WIDTH) * PANEL + j % WIDTH] = x - shift[j];
         }
         if (residue != 0.0) continue;
-        slot[(p->columns / WIDTH) * panel + p->columns % WIDTH] = 1.0;
-        p->weight[f * p->capacity + p->filled[f]] = weights ? weights[r] : 1.0;
+        slot[(p->columns / WIDTH) * PANEL + p->columns % WIDTH] = 1.0;
+        p->weight[f * LENGTH + p->filled[f]] = weights ? weights[r] : 1.0;
         p->filled[p->folds + f]++;
-        if (++p->filled[f] == p->capacity) power_flush(p, f);
+        if (++p->filled[f] == ROWS) power_flush(p, f);
     }
 }
 
