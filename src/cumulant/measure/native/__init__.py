@@ -43,8 +43,9 @@ def library() -> ctypes.CDLL | None:
     sums = [integer] * 2 + [pointer] * 4 + [integer] + [pointer] * 3 + [integer] * 2 + [pointer]
     loaded.cumulant_levels.argtypes = sums
     loaded.cumulant_powers_open.restype = pointer
-    plan = [integer] * 3 + [pointer, integer, pointer, integer, integer, pointer, integer, pointer, integer]
-    loaded.cumulant_powers_open.argtypes = plan
+    loaded.cumulant_powers_open.argtypes = [
+        *[integer] * 3, pointer, integer, pointer, integer, integer, pointer, integer, pointer, integer
+    ]  # fmt: skip
     loaded.cumulant_powers_add.restype = None
     loaded.cumulant_powers_add.argtypes = loaded.cumulant_add.argtypes
     loaded.cumulant_powers_take.restype = None
