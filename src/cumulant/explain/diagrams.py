@@ -164,7 +164,7 @@ def _of_polynomial(law: TaylorLaw, row: Array | None) -> tuple[float, dict[Facto
     constant = float(law.terms.mean[-1])
     sizes = law.spread() if row is None else law.contributions(law.full(row))[0]
     found: dict[Factors, float] = {}
-    for factors, size in zip(law.lifted.factors, sizes, strict=True):
+    for factors, size in zip(law.lifted.terms, sizes, strict=True):
         legs = tuple(place[int(f)] for f in factors if int(f) in place)
         if not legs and row is not None:
             constant += float(size)

@@ -17,6 +17,7 @@ from cumulant.measure.kernels import fold_of
 from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
 from cumulant.solve.auto import solve_law, theory_of
+from cumulant.theory import Gaussian
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,7 +112,7 @@ def fit(
     ansatz = theory_of(theory)
     if "order" not in measure_options:
         measure_options.setdefault("requirement", ansatz.requires())
-    if symmetry is not None:
+    if symmetry is not None and isinstance(ansatz, Gaussian):
         from cumulant.model.symmetric import measured_under
 
         measure_options |= measured_under(symmetry, measure_options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
+    from cumulant.solve.lift import Lifted
     from cumulant.solve.symmetric import Symmetric
     from cumulant.symmetry import Declared, Group, Orbits, Reduced
 
@@ -79,6 +80,15 @@ class Imposed:
             tried=tried,
             curve=np.stack(found.curve),
             moments=moments,
+        )
+
+    def with_terms(self, lifted: Lifted) -> Imposed:
+        """With the coefficients of a polynomial mean counted too: one of each monomial without the symmetry."""
+        monomials, terms = len(lifted.factors), len(lifted)
+        return replace(
+            self,
+            parameters=(self.parameters[0] + monomials, self.parameters[1] + terms),
+            flops=(self.flops[0] + cost(monomials), self.flops[1] + cost(terms)),
         )
 
     @property

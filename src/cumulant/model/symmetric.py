@@ -8,12 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cumulant.errors import CumulantWarning, OptionError
+from cumulant.lift import Numeric
 from cumulant.measure.threads import one_blas_thread
 from cumulant.model.imposed import Imposed
 from cumulant.model.model import Model
 from cumulant.solve.symmetric import solve_symmetric
-from cumulant.symmetry import Declared, Group, Reduced, up_to_scale
-from cumulant.theory import Gaussian, Polynomial
+from cumulant.solve.taylor_law import TaylorLaw
+from cumulant.symmetry import Declared, Group, Reduced, declared, up_to_scale
+from cumulant.symmetry.invariants import MOST_WITH_ROTATIONS
+from cumulant.theory import Gaussian, Polynomial, Taylor
 
 if TYPE_CHECKING:
     from cumulant.measure import Moments
@@ -39,8 +42,12 @@ def solve_under(
     """The model under a group."""
     if isinstance(ansatz, Polynomial) and ansatz.order > 2:
         return _looked_up(m, ansatz, symmetry, prior, target)
+    if isinstance(ansatz, Taylor):
+        return _invariant(m, ansatz, symmetry, prior, target)
     if not isinstance(ansatz, Gaussian):
-        raise OptionError(f"symmetry= is solved for the Gaussian theory, not {ansatz!r}; leave one of them out")
+        raise OptionError(
+            f"symmetry= is solved for cm.Gaussian() and cm.Taylor(), not {ansatz!r}; leave one of them out"
+        )
     if target is not None:
         m.schema.independent_of(target)
     state = "declared"
@@ -57,6 +64,49 @@ def solve_under(
     imposed = Imposed.of(found, state, m)
     notes = found.notes if isinstance(m, Reduced) else m.notes + found.notes
     return Model(m.schema, found.law, found.prior, notes, named, None, symmetries=imposed)
+
+
+def _invariant(
+    m: Moments | Reduced, ansatz: Taylor, symmetry: Any, prior: str | float | None, target: str | Sequence[str] | None
+) -> Model:
+    """The model of a target that a group acting on the other fields leaves alone: a polynomial of invariant terms."""
+    from cumulant.solve.taylor import solve_taylor
+
+    if not isinstance(symmetry, (Group, Declared)) or isinstance(m, Reduced):
+        raise OptionError(
+            f"{ansatz!r} takes one group that acts on its inputs: measure without symmetry=, and solve with a group, "
+            "as cumulant.symmetry.symmetric(['x1', 'x2'])"
+        )
+    bound = declared(symmetry).on(m.columns)
+    if bound.soft:
+        raise OptionError(f"{ansatz!r} takes a group as it is, and none softly; give it without cumulant.symmetry.soft")
+    at = None if target is None else m.schema.independent_of(target)
+    lifts = [m.schema.lifts[int(m.schema.column_of_field[i])] for i in m.schema.independent[bound.group.moved]]
+    other = next((lift.name for lift in lifts if not isinstance(lift, Numeric)), None)
+    if other is not None:
+        raise OptionError(
+            f"column '{other}' is not of numbers, whose powers a group exchanges; leave it out of the group"
+        )
+    if at is not None and bound.group.moved[at].any():
+        raise OptionError(
+            f"the group moves the target '{target}', and {ansatz!r} is of a target that it leaves alone: let it act on "
+            "the inputs. cm.Gaussian() has no target, and its predictions turn with the group"
+        )
+    if not bound.group.finite and max(ansatz.degrees) > MOST_WITH_ROTATIONS:
+        raise OptionError(
+            f"{ansatz!r} under rotations: invariants up to degree {MOST_WITH_ROTATIONS} are known, which is "
+            f"cm.Taylor({MOST_WITH_ROTATIONS + 1}); beyond, make dot products columns"
+        )
+    with one_blas_thread(len(m.columns)):
+        found = solve_symmetric(m, bound, "auto" if prior in ("evidence", "folds") else prior)
+        solved = solve_taylor(m, ansatz, prior, at, found)
+    for note in solved.warnings:
+        warnings.warn(note, CumulantWarning, stacklevel=4)
+    assert isinstance(solved.law, TaylorLaw)  # noqa: S101  # moments of second order alone are refused
+    imposed = Imposed.of(found, "declared", m).with_terms(solved.law.lifted)
+    notes = m.notes + solved.notes + solved.warnings
+    named = target if isinstance(target, str) else None
+    return Model(m.schema, solved.law, solved.prior, notes, named, None, symmetries=imposed, theory=ansatz)
 
 
 def _looked_up(

@@ -25,7 +25,7 @@ STEP = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Lifted:
-    """Monomials Π (φ_i − reference_i)/scale_i of some fields.
+    """Monomials Π (φ_i − reference_i)/scale_i of some fields, or sums of them that a symmetry leaves.
 
     Parameters
     ----------
@@ -33,27 +33,53 @@ class Lifted:
         Fields of each monomial (M, degree), ascending, −1 for no factor.
     reference, scale
         (p,), in the units of the fields.
+    sums
+        Of a symmetry the sparse matrix of signs (T, M) that makes T terms of the monomials; None: each is a term.
     """
 
     factors: Index
     reference: Array
     scale: Array
+    sums: Any = None
 
     def __len__(self) -> int:
-        return len(self.factors)
+        return len(self.factors) if self.sums is None else int(self.sums.shape[0])
+
+    @property
+    def terms(self) -> Index:
+        """Factors of each term (T, degree); of a sum, those of its first monomial."""
+        return self.factors if self.sums is None else self.factors[self.sums.indices[self.sums.indptr[:-1]]]
+
+    @property
+    def sizes(self) -> Index:
+        """Number of monomials in each term (T,)."""
+        return np.ones(len(self), dtype=np.int64) if self.sums is None else np.diff(self.sums.indptr)
 
     @property
     def degree(self) -> Index:
-        """Number of factors of each (M,)."""
-        return np.asarray((self.factors >= 0).sum(axis=1))
+        """Number of factors of each term (T,)."""
+        return np.asarray((self.terms >= 0).sum(axis=1))
+
+    def gathered(self, mean: Array, covariance: Array) -> tuple[Array, Array]:
+        """Mean and covariance of the terms and a target, from those of the monomials and the target."""
+        if self.sums is None:
+            return mean, covariance
+        from scipy import sparse
+
+        total = sparse.block_diag([self.sums, [[1.0]]], format="csr")
+        return total @ mean, np.asarray(total @ (total @ covariance).T)
+
+    def spread(self, coefficients: Array) -> Array:
+        """The coefficient of each monomial (M,) from that of its term (T,)."""
+        return coefficients if self.sums is None else np.asarray(self.sums.T @ coefficients)
 
     def forward(self, x: Array) -> Array:
-        """Values (n, M) for rows of fields (n, p)."""
+        """Values of the terms (n, T) for rows of fields (n, p)."""
         u = np.column_stack([np.ones(len(x)), (x - self.reference) / self.scale])
         out = u[:, 1 + self.factors[:, 0]]
         for column in self.factors.T[1:]:
             out *= u[:, 1 + column]
-        return out
+        return out if self.sums is None else np.asarray((self.sums @ out.T).T)
 
 
 def monomials_of(fields: Index, degree: int, groups: Index) -> Index:

@@ -25,12 +25,16 @@ from cumulant.solve.linear import conditional, factor
 from cumulant.solve.masses import STEEPNESS, Masses, choose_masses
 from cumulant.solve.predictive import Fields
 from cumulant.solve.taylor_law import TaylorLaw
+from cumulant.symmetry.invariants import summed
+from cumulant.symmetry.reduced import averaged, unsigned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
     from cumulant.measure.higher import HigherSums
+    from cumulant.solve.symmetric import Symmetric
+    from cumulant.symmetry import Declared
     from cumulant.theory.taylor import Taylor
 
     Array = NDArray[np.float64]
@@ -46,8 +50,15 @@ LARGEST = 20_000
 OFF_CENTRE = 0.25
 
 
-def solve_taylor(m: Moments, theory: Taylor, prior: str | float | None, target: Index | None) -> Solved:
+def solve_taylor(
+    m: Moments, theory: Taylor, prior: str | float | None, target: Index | None, under: Symmetric | None = None
+) -> Solved:
     """Couplings of a target to monomials of the other fields.
+
+    Parameters
+    ----------
+    under
+        The Gaussian law under a group, if one acts on the other fields: only its invariant sums of monomials are terms.
 
     Raises
     ------
@@ -58,7 +69,7 @@ def solve_taylor(m: Moments, theory: Taylor, prior: str | float | None, target: 
     """
     y = _target(m, target)
     degrees = theory.degrees
-    if m.higher is None and theory.order == "auto":
+    if m.higher is None and theory.order == "auto" and under is None:
         s = solve_exact(m, prior, target)
         note = f"moments of second order alone leave the mean of {len(m.columns):,} fields linear; ask for an order"
         return Solved(GaussianLaw(Fields.of(s)), s.prior, (*s.notes, note), s.warnings)
@@ -71,9 +82,9 @@ def solve_taylor(m: Moments, theory: Taylor, prior: str | float | None, target: 
     if m.order < 2 * degrees[-1]:
         degrees = tuple(d for d in degrees if 2 * d <= m.order)
         notes.append(f"moments to order {m.order} leave degrees up to {degrees[-1]} to choose from")
-    base = solve_exact(m, "auto" if prior in ("evidence", "folds") else prior, None)
+    base, said, warned = _base(m, prior, under)
     m = _centred(m)
-    tried, scores = _climb(m, y, degrees, prior)
+    tried, scores = _climb(m, y, degrees, prior, None if under is None else under.reduced.declared)
     degree = max(tried, key=lambda d: scores[d])
     problem, solved = tried[degree]
     if len(scores) > 1:
@@ -87,20 +98,33 @@ def solve_taylor(m: Moments, theory: Taylor, prior: str | float | None, target: 
             f"{solved.parameters:.0f} parameters are determined by {count:,.0f} rows, so errors cannot be told; "
             "choose a lower order, or fewer columns"
         )
-    law = TaylorLaw.of(Fields.of(base), y, problem.lifted, fields)
-    return Solved(law, solved.masses.prior, (*base.notes, *notes), (*base.warnings, *warnings))
+    if under is not None:
+        monomials = len(problem.lifted.factors)
+        notes.append(f"the mean is a sum of {len(problem.lifted):,} invariant terms of {monomials:,} monomials")
+    law = TaylorLaw.of(base, y, problem.lifted, fields)
+    return Solved(law, solved.masses.prior, (*said, *notes), (*warned, *warnings))
+
+
+def _base(
+    m: Moments, prior: str | float | None, under: Symmetric | None
+) -> tuple[Fields, tuple[str, ...], tuple[str, ...]]:
+    """The Gaussian law of all fields, with what is to be said of it."""
+    if under is not None:
+        return under.law.gaussian.fields, under.notes, ()
+    s = solve_exact(m, "auto" if prior in ("evidence", "folds") else prior, None)
+    return Fields.of(s), s.notes, s.warnings
 
 
 def _climb(
-    m: Moments, y: int, degrees: tuple[int, ...], prior: str | float | None
+    m: Moments, y: int, degrees: tuple[int, ...], prior: str | float | None, symmetry: Declared | None
 ) -> tuple[dict[int, tuple[_Problem, _Solved]], dict[int, float]]:
     """Each degree solved, and its held-out score, from the lowest up for as long as it pays."""
     tried: dict[int, tuple[_Problem, _Solved]] = {}
     scores: dict[int, float] = {}
     for degree in degrees:
-        if tried and _terms(m, y, degree) > MANY_TERMS:
+        if tried and _terms(m, y, degree, symmetry) > MANY_TERMS:
             break
-        problem = _Problem.of(m, y, degree)
+        problem = _Problem.of(m, y, degree, symmetry)
         below = tried[degree - 1][1].masses.steepness if degree - 1 in tried else STEEPNESS[1]
         terms = len(problem.lifted)
         steepness = STEEPNESS if terms <= FEW_TERMS else (below, 4 * below) if terms <= SOME_TERMS else (below,)
@@ -133,13 +157,17 @@ def _centred(m: Moments) -> Moments:
     return m.embed(m.schema, shift, m.presence)
 
 
-def _terms(m: Moments, y: int, degree: int) -> int:
-    return comb(len(_inputs(m, y)) + degree, degree)
+def _terms(m: Moments, y: int, degree: int, symmetry: Declared | None) -> int:
+    return comb(len(_inputs(m, y, symmetry)) + degree, degree)
 
 
-def _inputs(m: Moments, y: int) -> Index:
-    varies = np.flatnonzero(np.diag(m.total.covariance) > 0)
-    return varies[varies != y]
+def _inputs(m: Moments, y: int, symmetry: Declared | None) -> Index:
+    """Fields that vary, and those that a group takes to them."""
+    used = np.diag(m.total.covariance) > 0
+    if symmetry is not None:
+        used |= symmetry.group.moved
+    used[y] = False
+    return np.flatnonzero(used)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +194,8 @@ class _Problem:
     shift: float
 
     @staticmethod
-    def of(m: Moments, y: int, degree: int) -> _Problem:
-        inputs, terms = _inputs(m, y), _terms(m, y, degree)
+    def of(m: Moments, y: int, degree: int, symmetry: Declared | None = None) -> _Problem:
+        inputs, terms = _inputs(m, y, symmetry), _terms(m, y, degree, symmetry)
         if terms > LARGEST:
             raise DataError(
                 f"a mean of degree {degree} in {len(inputs)} fields has {terms:,} terms, more than {LARGEST:,}; "
@@ -178,7 +206,14 @@ class _Problem:
         shift, reference = m.shift[m.schema.independent], m.total.mean.copy()
         # An indicator stays an indicator.
         reference[_groups(m) >= 0] = 0.0
-        lifted = Lifted(factors, reference, np.where(sd > 0, sd, 1.0))
+        sums = None
+        if symmetry is not None:
+            sums = summed(symmetry.group, factors)
+            if not symmetry.free_scale:
+                # The group acts on the inputs as they are, so what is invariant is about an invariant point.
+                reference = np.where(symmetry.group.moved, averaged(symmetry.group, reference), reference)
+                sd = np.sqrt(averaged(unsigned(symmetry.group), sd**2))
+        lifted = Lifted(factors, reference, np.where(sd > 0, sd, 1.0), sums)
         return _Problem(lifted, Products.of(_higher(m).monomials, shift, lifted, y), y, float(shift[y]))
 
     def solve(self, m: Moments, prior: str | float | None, tried: Sequence[float]) -> _Solved:
@@ -190,7 +225,7 @@ class _Problem:
     def moments(self, m: Moments, used: NDArray[np.bool_]) -> tuple[Array, Array, float]:
         """Mean and covariance (denominator n) of the terms and the target over some folds, and the rows in them."""
         estimate = _higher(m).estimate(used)
-        mean, covariance = self.products.second_moments(estimate)
+        mean, covariance = self.lifted.gathered(*self.products.second_moments(estimate))
         # The target is measured from the reference point of the sums, and wanted as it is.
         mean[-1] += self.shift
         return mean, covariance, estimate.count

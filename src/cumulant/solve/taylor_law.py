@@ -86,7 +86,7 @@ class TaylorLaw(TargetLaw):
         offset = (origin - self.lifted.reference) / self.lifted.scale
         constant = origin[self.target] - self.terms.mean[-1] + beta @ self.terms.mean[:-1]
         out: dict[tuple[int, ...], float] = {(): float(constant)}
-        for factors, coefficient in zip(self.lifted.factors, beta, strict=True):
+        for factors, coefficient in zip(self.lifted.factors, self.lifted.spread(beta), strict=True):
             for key, value in _expanded(factors[factors >= 0], offset, self.lifted.scale):
                 out[key] = out.get(key, 0.0) - float(coefficient * value)
         return out
@@ -113,13 +113,16 @@ class TaylorLaw(TargetLaw):
         """
         if len(self.visible) < len(self.base.mean):
             raise OptionError("the terms of a mean are those of the model that was fitted; summarise that one")
-        unit = np.append(np.append(self.lifted.scale, 1.0)[self.lifted.factors].prod(axis=1), 1.0)
+        terms = self.lifted.terms
+        # What a symmetry adds up has the same units.
+        unit = np.append(np.append(self.lifted.scale, 1.0)[terms].prod(axis=1), 1.0)
         g, square = self.terms, np.outer(unit, unit)
         measured = None if g.measured is None else g.measured * square
         fields = replace(g, mean=g.mean * unit, covariance=g.covariance * square, measured=measured)
         used = np.unique(self.lifted.factors[self.lifted.factors >= 0])
         reference = {names[i]: float(self.lifted.reference[i]) for i in used}
-        return [_named(f, names) for f in self.lifted.factors] + [names[self.target]], fields, reference
+        words = [_named(f, names, n) for f, n in zip(terms, self.lifted.sizes.tolist(), strict=True)]
+        return [*words, names[self.target]], fields, reference
 
     # ------------------------------------------------------------------ prediction
 
@@ -176,7 +179,7 @@ class TaylorLaw(TargetLaw):
 
     def _filled(self, x: Array) -> Iterator[tuple[Index, int, Array]]:
         needed = np.unique(self.lifted.factors[self.lifted.factors >= 0])
-        return self.filled(x, needed, BLOCK // max(len(self.lifted), 1))
+        return self.filled(x, needed, BLOCK // max(len(self.lifted.factors), 1))
 
     def _on_terms(self, x: Array, *, scales: bool) -> tuple[Array, Array, Array]:
         terms = np.column_stack([self.lifted.forward(x), np.full(len(x), np.nan)])
@@ -198,6 +201,8 @@ class TaylorLaw(TargetLaw):
             "visible": self.visible,
             "fixed": self.fixed,
         }
+        if self.lifted.sums is not None:
+            arrays |= {f"sums.{name}": getattr(self.lifted.sums, name) for name in ("data", "indices", "indptr")}
         return arrays, {"target": self.target, "base": about_base, "terms": about_terms}
 
     @classmethod
@@ -209,14 +214,25 @@ class TaylorLaw(TargetLaw):
             int(meta["target"]),
             arrays["visible"],
             arrays["fixed"],
-            Lifted(arrays["factors"], arrays["reference"], arrays["scale"]),
+            Lifted(arrays["factors"], arrays["reference"], arrays["scale"], _sums_from(arrays)),
             GaussianLaw.from_state(terms, meta["terms"]).fields,
         )
 
 
-def _named(factors: Index, names: Sequence[str]) -> str:
+def _sums_from(arrays: dict[str, NDArray[Any]]) -> Any:
+    """The sums that a symmetry leaves of the monomials, where there are any."""
+    if "sums.indptr" not in arrays:
+        return None
+    from scipy import sparse
+
+    parts = tuple(arrays[f"sums.{name}"] for name in ("data", "indices", "indptr"))
+    return sparse.csr_array(parts, shape=(len(parts[2]) - 1, len(arrays["factors"])))
+
+
+def _named(factors: Index, names: Sequence[str], size: int) -> str:
     powers = Counter(names[f] for f in factors if f >= 0)
-    return "·".join(name + ("" if n == 1 else "⁰¹²³⁴⁵⁶⁷⁸⁹"[n]) for name, n in powers.items())
+    word = "·".join(name + ("" if n == 1 else "⁰¹²³⁴⁵⁶⁷⁸⁹"[n]) for name, n in powers.items())
+    return word if size == 1 else f"Σ{size} {word}"
 
 
 def _expanded(factors: Index, offset: Array, scale: Array) -> Iterator[tuple[tuple[int, ...], float]]:
