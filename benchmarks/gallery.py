@@ -1,6 +1,6 @@
 """Symmetries of real tables, known beforehand, and of tables that have none: ``python -m benchmarks gallery``.
 
-Reads the tables from the folder that the environment variable CUMULANT_SYMMETRY names: frets.csv, banknote.csv,
+Reads the tables from the folder that the environment variable CUMULANT_TABLES names: frets.csv, banknote.csv,
 tic_tac_toe.csv, openair_nox_daily24.parquet, elecdemand_daily48.csv, natural_patches8x8.parquet, digits8x8.parquet,
 quakes.csv, qm9_C7H10O2_geometry.parquet, hipparcos2.parquet. Their sources are beside their names below.
 Draws a picture of each symmetry that holds, nearly or not, into docs/figures/symmetries/.
@@ -9,7 +9,6 @@ Draws a picture of each symmetry that holds, nearly or not, into docs/figures/sy
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,14 +91,11 @@ TABLES: dict[str, tuple[str, Callable[[Frame], Frame], str]] = {
 
 def run(options: Options) -> dict[str, Any]:
     """Weigh and draw."""
-    folder = os.environ.get("CUMULANT_SYMMETRY")
-    if folder is None:
-        raise SystemExit("set CUMULANT_SYMMETRY to the folder with the tables; see benchmarks/gallery.py")
     machine = harness.machine()
     results = {}
     for name in list(TABLES)[: 1 if options.quick else None]:
         draw = None if options.quick else str(PICTURES)
-        results[name] = harness.call("benchmarks.gallery:one", folder=folder, name=name, draw=draw).result
+        results[name] = harness.call("benchmarks.gallery:one", name=name, draw=draw).result
         best = results[name]["findings"][0]
         say(f"  {name:26} {best['verdict']:12} {best['symmetry']} ({best['why']})")
     record = {"benchmark": "gallery", "method": METHOD, "machine": machine, "parameters": {}, "results": results}
@@ -108,13 +104,15 @@ def run(options: Options) -> dict[str, Any]:
     return record
 
 
-def one(folder: str, name: str, draw: str | None) -> dict[str, Any]:
+def one(name: str, draw: str | None) -> dict[str, Any]:
     """One table: its best findings, and a picture of the first that holds or nearly does."""
     import cumulant as cm
     from cumulant.explain.symmetry_picture import draw_symmetry
 
     file, choose, source = TABLES[name]
-    path = Path(folder) / file
+    path = harness.table_file(file)
+    if path is None:
+        raise SystemExit(f"{file} is not in the folder that {harness.TABLES} names; see benchmarks/gallery.py")
     table = choose(pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path))
     m = cm.measure(table, progress=False)
     found = cm.symmetries(m)

@@ -33,6 +33,8 @@ PACKAGES = (
     "cumulant", "numpy", "scipy", "pyarrow", "pandas", "scikit-learn", "scikit-learn-intelex", "statsmodels",
     "polars", "polars-ds", "duckdb", "dask", "pyfixest",
 )  # fmt: skip
+# Names the folder of the tables that do not come with the package.
+TABLES = "CUMULANT_TABLES"
 # Container images set these to make runs repeatable on any processor, at the price of one that nobody has.
 FORCED_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 # Idle threads of OpenBLAS and OpenMP spin for some 30 ms, on cores that the next case wants.
@@ -273,6 +275,12 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def table_file(name: str) -> Path | None:
+    """A table that does not come with the package, where CUMULANT_TABLES names a folder that has it."""
+    folder = os.environ.get(TABLES)
+    return None if folder is None else next(iter(sorted(Path(folder).rglob(name))), None)
 
 
 def write(name: str, result: Mapping[str, Any], folder: Path) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# Where tables that do not come with the package lie; without it only simulated ones are measured.
-FOLDER = "CUMULANT_TABLES"
 SPLITS = 10
 TRAIN = (6, 12, 25, 50, 100, 200, 400, 800)
 COSTS = ((500, 100), (500, 1000), (500, 10_000))
+# Groups of the cost table; all but the first two at the last size alone.
+UNDER = ("none", "ring", "grid", "exchangeable", "rotated")
 MOST_PLAIN = 2_000
 METHOD = (
     f"Rows drawn at random to train, all others to test; mean over {SPLITS} draws. Log-likelihood in nats a row. "
@@ -33,7 +32,7 @@ METHOD = (
     "rows say. Tables: electricity demand of Victoria, 365 days of 48 half-hours (R package fpp2, elecdemand); NOx at "
     "Marylebone Road, 2,404 days of 24 hours, in logarithms (R package openair, mydata); 8,480 grey patches of 8×8 "
     "pixels of two photographs (scikit-learn, load_sample_images), with a grey level of noise; and a simulated ring, "
-    "a moving average of noise. Cost: seconds and peak of memory to measure and solve a table in memory."
+    "a moving average of noise. Cost, of that ring: seconds and peak of memory to measure and solve a table in memory."
 )
 
 
@@ -43,8 +42,8 @@ def run(options: Options) -> dict[str, Any]:
     costs = [
         harness.call("benchmarks.symmetry:cost", rows=n, columns=p, under=under).result
         for n, p in (COSTS[:1] if options.quick else COSTS)
-        for under in ("none", "ring")
-        if under == "ring" or p <= MOST_PLAIN
+        for under in UNDER
+        if (p <= MOST_PLAIN if under == "none" else under == "ring" or p > MOST_PLAIN)
     ]
     for row in costs:
         say(f"  {row['rows']} × {row['columns']} {row['under']}: {row['seconds']:.3g} s")
@@ -60,7 +59,7 @@ def accuracy(*, quick: bool) -> list[dict[str, Any]]:
     for name, make in TABLES.items():
         made = make()
         if made is None:
-            say(f"  {name}: left out, {FOLDER} does not name a folder that has it")
+            say(f"  {name}: left out, {harness.TABLES} does not name a folder that has it")
             continue
         x, truth, ways = made
         for n in TRAIN[:2] if quick else TRAIN:
@@ -106,13 +105,13 @@ def cost(rows: int, columns: int, under: str) -> dict[str, Any]:
     import cumulant as cm
 
     x = _ring(rows, columns, np.random.default_rng(0))
-    group = cm.symmetry.cyclic(columns)
-    _fit(cm, x[:8, :8], cm.symmetry.cyclic(8))
+    group = _group(under, columns)
+    _fit(cm, x[:8, :9], _group(under, 9))
     before = harness.resident("VmHWM") or 0
     seconds, model = [], None
     for _ in range(3):
         start = time.perf_counter()
-        model = _fit(cm, x, group if under == "ring" else None)
+        model = _fit(cm, x, group)
         seconds.append(time.perf_counter() - start)
     told = model.symmetries
     p = columns
@@ -125,6 +124,19 @@ def cost(rows: int, columns: int, under: str) -> dict[str, Any]:
         "parameters": p + p * (p + 1) // 2 if told is None else told.parameters[1],
         "flops_to_invert": float(p) ** 3 if told is None else told.flops[1],
     }
+
+
+def _group(under: str, columns: int) -> Any:
+    import cumulant.symmetry as sym
+
+    side = math.isqrt(columns)
+    made = {
+        "ring": sym.cyclic,
+        "grid": lambda p: sym.grid_translations(side, p // side),
+        "exchangeable": sym.symmetric,
+        "rotated": sym.orthogonal,
+    }
+    return made[under](columns) if under in made else None
 
 
 def _fit(cm: Any, x: Array, group: Any) -> Any:
@@ -158,16 +170,10 @@ def _simulated() -> tuple[Array, Array, dict[str, Any]]:
     return _ring(2_000, p, np.random.default_rng(1)), _circulant(p), ways
 
 
-def _file(name: str) -> Path | None:
-    folder = os.environ.get(FOLDER)
-    found = [] if folder is None else sorted(Path(folder).rglob(name))
-    return found[0] if found else None
-
-
 def _electricity() -> tuple[Array, None, dict[str, Any]] | None:
     import pandas as pd
 
-    path = _file("elecdemand_daily48.csv")
+    path = harness.table_file("elecdemand_daily48.csv")
     if path is None:
         return None
     return pd.read_csv(path).filter(regex=r"^h\d").to_numpy(), None, _ways(48)
@@ -176,7 +182,7 @@ def _electricity() -> tuple[Array, None, dict[str, Any]] | None:
 def _nox() -> tuple[Array, None, dict[str, Any]] | None:
     import pandas as pd
 
-    path = _file("openair_nox_daily24.parquet")
+    path = harness.table_file("openair_nox_daily24.parquet")
     if path is None:
         return None
     return np.log1p(pd.read_parquet(path).filter(regex="^nox").to_numpy(dtype=float)), None, _ways(24)
@@ -199,7 +205,7 @@ def _patches() -> tuple[Array, None, dict[str, Any]] | None:
 
     import cumulant.symmetry as sym
 
-    path = _file("natural_patches8x8.parquet")
+    path = harness.table_file("natural_patches8x8.parquet")
     if path is None:
         return None
     x = pd.read_parquet(path).filter(regex=r"^p\d").to_numpy(dtype=float)

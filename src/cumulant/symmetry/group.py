@@ -322,12 +322,14 @@ def _require_normal(rotations: tuple[Rotations, ...], image: Index, sign: Index)
 
 def _axes(family: Rotations, p: int) -> list[tuple[Index, Index]]:
     """Generators of the signed permutations of axes, all vectors of the family alike."""
-    columns = family.columns
+    columns, n = family.columns, family.dimension
     out = []
-    for a in range(family.dimension - 1):
+    # A quarter turn of two axes, and all axes on by one, with a sign that makes it a rotation, generate the rest.
+    for cycle in ([0, 1], list(range(n)))[: min(n - 1, 2)]:
         image, sign = np.arange(p), np.ones(p, dtype=np.int64)
-        image[columns[:, a]], image[columns[:, a + 1]] = columns[:, a + 1], columns[:, a]
-        sign[columns[:, a]] = -1
+        image[columns[:, cycle]] = columns[:, np.roll(cycle, -1)]
+        if len(cycle) % 2 == 0:
+            sign[columns[:, 0]] = -1
         out.append((image, sign))
     if not family.proper:
         sign = np.ones(p, dtype=np.int64)
