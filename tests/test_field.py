@@ -229,8 +229,6 @@ def test_what_it_cannot_do_is_said():
     table = waves(30)
     with pytest.raises(OptionError, match="target="):
         cm.fit(table, cm.Field(), progress=False)
-    with pytest.raises(OptionError, match="not numeric"):
-        cm.fit(table.assign(k=["u", "v"] * 15), cm.Field(), target="k", progress=False)
     with pytest.raises(DataError, match="rows"):
         cm.solve(cm.measure(table, progress=False), cm.Field(), target="y")
     for wrong in ({"metric": "round"}, {"scale": "rank"}, {"noise": "loud"}, {"propagators": "all"}):

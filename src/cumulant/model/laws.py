@@ -19,6 +19,7 @@ LAWS: dict[str, tuple[str, str]] = {
     "polynomial": ("cumulant.solve.polynomial_law", "PolynomialLaw"),
     "symmetric": ("cumulant.solve.structured", "SymmetricLaw"),
     "taylor": ("cumulant.solve.taylor_law", "TaylorLaw"),
+    "field of a category": ("cumulant.solve.field.class_law", "ClassLaw"),
     "field": ("cumulant.solve.field.law", "FieldLaw"),
     "fluctuation": ("cumulant.solve.fluctuation_law", "FluctuationLaw"),
 }

@@ -15,20 +15,27 @@ from cumulant.errors import DataError, OptionError
 from cumulant.lift import Categorical
 from cumulant.lift.columns import as_text
 from cumulant.sklearn.base import FreeEnergy, finite_targets, free_names, refuse_missing
+from cumulant.theory import Field, Gaussian
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from cumulant.source import Table
 
     Array = NDArray[np.float64]
 
 
 class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
-    """Classification read off the free energy of features and classes: linear discriminant analysis in closed form.
+    """Classification read off the free energy of features and classes, in closed form.
 
-    All classes share one propagator, which the joint second moments already hold. Missing cells are integrated out.
+    To second order all classes share one propagator, which the joint moments already hold: linear discriminant
+    analysis. Beyond it each class is a field on function space. Missing cells are integrated out.
 
     Parameters
     ----------
+    theory : str or Field, default="gaussian"
+        ``"gaussian"``; or ``"field"``, the same as ``cm.Field()``: classes that bend, mixed of several propagators by
+        the likelihood of samples left out. It looks at the samples themselves, so `partial_fit` cannot have it.
     prior, missing, folds, weight_kind
         As in `FreeEnergyRegressor`.
 
@@ -62,9 +69,32 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
     classes_: NDArray[Any]
     target_name_: str
 
+    def __init__(
+        self,
+        *,
+        theory: Any = "gaussian",
+        prior: Any = "auto",
+        missing: str = "integrate",
+        folds: int = 10,
+        weight_kind: str = "frequency",
+    ) -> None:
+        self.theory = theory
+        self.prior = prior
+        self.missing = missing
+        self.folds = folds
+        self.weight_kind = weight_kind
+
+    def _theory(self) -> Any:
+        if isinstance(self.theory, (Field, Gaussian)):
+            return self.theory
+        if self.theory not in ("gaussian", "field"):
+            raise OptionError(f"theory={self.theory!r}: choose 'gaussian', 'field', or cm.Field(…)")
+        return Field() if self.theory == "field" else Gaussian()
+
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Measure X and y in one pass and solve; parameters as in `FreeEnergyRegressor.fit`, y holds class labels."""
-        self._fit(X, y, None, sample_weight, first=True)._solved()
+        table = self._fit(X, y, None, sample_weight, first=True)
+        self._solved(table if self._theory().requires().rows else None)
         return self
 
     def partial_fit(
@@ -79,14 +109,17 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
         classes : array-like of shape (n_classes,)
             All labels that will ever come; required on the first call.
         """
+        if self._theory().requires().rows:
+            raise OptionError("theory='field' looks at the samples themselves; use fit, or theory='gaussian'")
         first = not hasattr(self, "moments_")
         if first and classes is None:
             raise OptionError("classes= must be passed on the first call to partial_fit: every label that will come")
         if not first and classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
             raise OptionError(f"classes={classes!r} is not what the first call to partial_fit had: {self.classes_!r}")
-        return self._fit(X, y, classes, sample_weight, first=first)
+        self._fit(X, y, classes, sample_weight, first=first)
+        return self
 
-    def _fit(self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: ArrayLike | None, *, first: bool) -> Self:
+    def _fit(self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: ArrayLike | None, *, first: bool) -> Table:
         rows = self._rows(X, reset=first)
         labels = column_or_1d(finite_targets(y, rows, None), warn=True)
         refuse_missing(labels)
@@ -100,9 +133,9 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
         codes = pa.array(np.searchsorted(known, labels), type=pa.int32())
         lift = Categorical(name, tuple(sorted(levels.to_pylist())))
         beside = {name: pa.DictionaryArray.from_arrays(codes, levels)}
-        self._learn(rows, beside, sample_weight, first=first, lifts={name: lift})
+        table = self._learn(rows, beside, sample_weight, first=first, lifts={name: lift})
         self.classes_, self.target_name_ = known, name
-        return self
+        return table
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class, (n_samples, n_classes), in the order of `classes_`."""

@@ -12,16 +12,18 @@ from cumulant.errors import DataError, OptionError
 from cumulant.lift import Numeric
 from cumulant.measure.capacity import refuse_if_beyond_memory
 from cumulant.solve.exact import solve_exact
+from cumulant.solve.field.class_law import ClassLaw, level_of
+from cumulant.solve.field.classes import candidates, condition_classes
 from cumulant.solve.field.conditioning import heavy_tailed
 from cumulant.solve.field.density import Component, stacked
 from cumulant.solve.field.evidence import adapted, parts_of, started
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.member import Member
+from cumulant.solve.field.rows import usable, varying
 from cumulant.solve.field.scale import Scale, scales
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.predictive import Fields
-from cumulant.theory.field import DENSE_ROWS
 from cumulant.theory.propagators import Laplace, Linear, Matern, Propagator
 
 if TYPE_CHECKING:
@@ -52,35 +54,41 @@ LEAST_WEIGHT = 0.02
 def solve_field(
     m: Moments, theory: Field, prior: str | float | None, target: Index | None, rows: Array | None
 ) -> Solved:
-    """The law of a target that is a field of all other columns.
+    """The law of a target, a number or a category, that is a field of all other columns.
 
     Raises
     ------
     OptionError
-        No single numeric target was named.
+        No target was named, or several.
     DataError
         There are no rows at hand.
     ResourceError
         The propagator of the rows does not fit into memory.
     """
-    y = _target(m, target)
+    targets = _targets(m, target)
     if rows is None:
         raise DataError("a field on function space is conditioned on rows, not on moments; use cm.fit(table, …)")
     base = solve_exact(m, prior, None)
     law = GaussianLaw(Fields.of(base))
-    table, notes = _usable(law, rows, y)
-    spread = table.std(axis=0)
-    inputs = np.flatnonzero((spread > 1e-12 * np.abs(table).max(axis=0, initial=0.0)) & (np.arange(len(spread)) != y))
-    if len(table) < FEWEST_ROWS or not spread[y] > 0 or not len(inputs):
+    table, notes = usable(law, rows, targets)
+    inputs, spread = varying(table, targets), table.std(axis=0)
+    if len(table) < FEWEST_ROWS or not spread[targets].any() or not len(inputs):
         why = f"{len(table)} rows, of which the target or all inputs are constant, leave a field nothing to follow"
         return Solved(law, base.prior, (*base.notes, *notes, f"{why}: the law is Gaussian"), base.warnings)
     remedy = "fit fewer rows, or cm.Taylor(), which needs moments alone"
     refuse_if_beyond_memory(MATRICES * len(table) ** 2, f"propagators of {len(table):,} rows", remedy)
+    p = len(law.mean)
+    visible, fixed = np.arange(p), np.full(p, np.nan)
+    if not isinstance(m.schema.lifts[m.schema.column_of_field[m.schema.independent][targets[0]]], Numeric):
+        chosen = theory.chosen or candidates(len(inputs), product=len(inputs) <= PRODUCT_INPUTS)
+        field = condition_classes(table[:, inputs], level_of(table[:, targets]), 1 + len(targets), chosen)
+        mixed = ClassLaw(law, targets, visible, fixed, inputs, field)
+        return Solved(mixed, base.prior, (*base.notes, *notes, field.note), base.warnings)
+    y = int(targets[0])
     centre, width = table[:, inputs].mean(axis=0), spread[inputs]
     problem = _Problem(np.ascontiguousarray((table[:, inputs] - centre) / width), table[:, y], theory)
     members, said = problem.members()
-    p = len(law.mean)
-    found = FieldLaw(law, y, np.arange(p), np.full(p, np.nan), inputs, centre, width, members)
+    found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members)
     return Solved(found, base.prior, (*base.notes, *notes, *said), base.warnings)
 
 
@@ -164,33 +172,11 @@ class _Problem:
         return _Tried(member, logs, name)
 
 
-def _target(m: Moments, target: Index | None) -> int:
-    if target is None or len(target) != 1:
-        raise OptionError("a field is a function of the other columns: name one numeric column as target=")
-    y = int(target[0])
-    column = m.schema.column_of_field[m.schema.independent][y]
-    if not isinstance(m.schema.lifts[column], Numeric):
-        raise OptionError(
-            f"column '{m.schema.columns[column]}' is not numeric, and a field is a number; see cm.Gaussian()"
-        )
-    return y
-
-
-def _usable(law: GaussianLaw, rows: Array, y: int) -> tuple[Array, list[str]]:
-    """Rows whose target is known, at most as many as are conditioned on, gaps at their mean given the other inputs."""
-    notes = []
-    table = rows[~np.isnan(rows[:, y])]
-    if len(table) > DENSE_ROWS:
-        notes.append(f"conditioned on {DENSE_ROWS:,} of {len(table):,} rows, evenly spread")
-        table = table[np.linspace(0, len(table) - 1, DENSE_ROWS).astype(np.int64)]
-    gaps = np.isnan(table).any(axis=1)
-    if gaps.any():
-        bare = table[gaps]
-        known = bare[:, y].copy()
-        bare[:, y] = np.nan
-        bare = law.fill(bare)
-        bare[:, y] = known
-        table = table.copy()
-        table[gaps] = bare
-        notes.append(f"inputs not known in {int(gaps.sum()):,} rows stand at their mean given the others")
-    return table, notes
+def _targets(m: Moments, target: Index | None) -> Index:
+    if target is None:
+        raise OptionError("a field is a function of the other columns: name one column as target=")
+    columns = np.unique(m.schema.column_of_field[m.schema.independent][target])
+    if len(columns) > 1:
+        named = ", ".join(f"'{m.schema.columns[c]}'" for c in columns)
+        raise OptionError(f"a field is a function of the other columns: name one of {named} as target=")
+    return np.asarray(target)

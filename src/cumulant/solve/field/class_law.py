@@ -1,0 +1,149 @@
+"""The law of a category that is a field of the other columns: p(x) Gaussian, p(class | x) mixed of linked fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cumulant.solve.field.classes import ClassField, Member
+from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.target_law import BesideGaussian
+from cumulant.theory.propagators import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.solve.law import Density
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["ClassLaw", "level_of"]
+
+# Rows whose unknown inputs are averaged over that are filled at once.
+BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class ClassLaw(BesideGaussian):
+    """A law of p fields; a `cumulant.solve.law.Law`.
+
+    Parameters
+    ----------
+    base, visible, fixed
+        As for every `BesideGaussian`.
+    indicators
+        The k fields of the target: 1 in a level that is not the reference.
+    inputs
+        The fields that the target is a function of.
+    field
+        p(class | x), the reference level first.
+    """
+
+    base: GaussianLaw
+    indicators: Index
+    visible: Index
+    fixed: Array
+    inputs: Index
+    field: ClassField
+
+    @property
+    def targets(self) -> Index:
+        """The indicators."""
+        return self.indicators
+
+    def couplings(self, about: str) -> dict[tuple[int, ...], float]:
+        """Those of F to second order; of higher order there are infinitely many."""
+        return self.gaussian.couplings(about)
+
+    # ------------------------------------------------------------------ prediction
+
+    def expect(self, x: Array, at: Index) -> Array:
+        """Mean of the first of the fields ``at`` (n,); of an indicator, the probability of its level."""
+        which = np.flatnonzero(self.indicators == self.visible[at[0]])
+        return self._given(x)[:, 1 + which[0]] if len(which) else self.gaussian.expect(x, at)
+
+    def density(self, x: Array, at: Index, name: str) -> Density:
+        """Distribution of the first of the fields ``at``, by the Gaussian law."""
+        return self.gaussian.density(x, at, name)
+
+    def probabilities(self, x: Array, indicators: Index) -> Array:
+        """Probability of each level of a category (n, 1 + k), its reference level first."""
+        asked = np.array_equal(self.visible[indicators], self.indicators)
+        return self._given(x) if asked else self.gaussian.probabilities(x, indicators)
+
+    def _given(self, x: Array) -> Array:
+        out = np.empty((len(x), 1 + len(self.indicators)))
+        for here, points, filled in self.filled(self.full(x), self.inputs, BLOCK):
+            p = self.field.probabilities(filled[:, self.inputs])
+            out[here] = p.reshape(len(here), points, -1).mean(axis=1)
+        return out
+
+    # ------------------------------------------------------------------ the joint distribution
+
+    @property
+    def _places(self) -> Index:
+        """Where the indicators are among the visible fields."""
+        return np.array([int(np.flatnonzero(self.visible == field)[0]) for field in self.indicators])
+
+    def log_prob(self, x: Array, categories: list[Index]) -> Array:
+        """ln p(x) of the Gaussian law and ln p(class | x) (n,)."""
+        places, inputs = self._places, x.copy()
+        inputs[:, places] = np.nan
+        out = self.gaussian.log_prob(inputs, categories)
+        known = np.flatnonzero(~np.isnan(x[:, places]).any(axis=1))
+        level = level_of(x[np.ix_(known, places)])
+        p = self._given(inputs[known])[np.arange(len(known)), level]
+        out[known] += np.log(np.maximum(p, np.finfo(float).tiny))
+        return out
+
+    def sample(self, n: int, categories: list[Index], rng: np.random.Generator) -> Array:
+        """Random rows (n, p): x of the Gaussian law, then the class."""
+        places = self._places
+        x = self.gaussian.sample(n, categories, rng)
+        edges = np.cumsum(self._given(x), axis=1)
+        level = np.minimum((rng.random((n, 1)) > edges).sum(axis=1), len(places))
+        x[:, places] = level[:, None] == 1 + np.arange(len(places))
+        return x
+
+    def fill(self, x: Array) -> Array:
+        """Rows with unknown fields at their conditional mean (n, p)."""
+        out, places = self.gaussian.fill(x), self._places
+        absent = np.flatnonzero(np.isnan(x[:, places]).any(axis=1))
+        if len(absent):
+            out[np.ix_(absent, places)] = self._given(x[absent])[:, 1:]
+        return out
+
+    # ------------------------------------------------------------------ files
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and plain data that determine it."""
+        arrays, base = self.base.to_state()
+        arrays |= {"visible": self.visible, "fixed": self.fixed, "inputs": self.inputs, "indicators": self.indicators}
+        arrays |= {"rows": self.field.rows, "centre": self.field.centre, "width": self.field.width}
+        members = []
+        for i, m in enumerate(self.field.members):
+            arrays |= {f"member{i}.dual": m.dual, f"member{i}.level": m.level, f"member{i}.offset": m.offset}
+            numbers = [m.noise, m.scale, m.slope, m.weight]
+            members.append({"propagator": to_plain(m.propagator), "numbers": numbers})
+        return arrays, {"base": base, "members": members, "left_out": self.field.left_out}
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> ClassLaw:
+        """The law that `to_state` described."""
+        members = []
+        for i, about in enumerate(meta["members"]):
+            noise, scale, slope, weight = (float(number) for number in about["numbers"])
+            dual, level, offset = (arrays[f"member{i}.{name}"] for name in ("dual", "level", "offset"))
+            k = from_plain(about["propagator"])
+            members.append(Member(k, noise, scale, dual, level, slope, offset, weight))
+        field = ClassField(arrays["rows"], arrays["centre"], arrays["width"], tuple(members), float(meta["left_out"]))
+        base = GaussianLaw.from_state(arrays, meta["base"])
+        return cls(base, arrays["indicators"], arrays["visible"], arrays["fixed"], arrays["inputs"], field)
+
+
+def level_of(indicators: Array) -> Index:
+    """Level of each row (n,) from its indicators (n, k)."""
+    return np.where(indicators.any(axis=1), 1 + indicators.argmax(axis=1), 0)

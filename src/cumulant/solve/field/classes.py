@@ -1,0 +1,295 @@
+"""Classes as fields: one for each class against the rest, conditioned in closed form and linked to probabilities.
+
+A field of each class is conditioned on +1 in the class and −1 elsewhere, which one factor of K + αI does for all
+classes. What the other rows say of each row is in closed form too, and serves twice: a multinomial link from these
+values to probabilities is calibrated on rows that the field has not seen, and propagators are mixed with the weights
+that make the rows left out most likely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cumulant.solve.field.conditioning import factored
+from cumulant.theory.propagators import RBF, Laplace, Linear, Matern
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cumulant.theory.propagators import Propagator
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["ClassField", "Member", "candidates", "condition_classes"]
+
+# Rows that candidates are compared on; those that matter there are conditioned on all rows.
+SCREENED = 1000
+FEWEST, MOST = 0.03, 5
+NOISES = 10.0 ** np.arange(-3.0, 1.0, 0.5)
+# With more rows less noise is best: these multiples of the noise of fewer rows are tried.
+NEAR = (0.1, 0.3, 1.0)
+ROUNDS = 300
+# Weight of the squared offsets of the link beside the log-likelihood of a row: a class of no rows stays finite.
+SHRINK = 1e-3
+# Numbers in the propagators of rows that are predicted at once.
+BLOCK = 1 << 23
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """Fields of all classes with one propagator.
+
+    Parameters
+    ----------
+    propagator, noise
+        k, scaled to a mean diagonal of 1 by ``scale``, and α.
+    scale
+        What k is divided by.
+    dual, level
+        Weights of the rows (n, C) and level of each class (C,): f(x) = level + k(x, X) dual/scale.
+    slope, offset
+        The link: p(c | x) ∝ exp(slope f_c + offset_c).
+    weight
+        Its part of the mixture.
+    """
+
+    propagator: Propagator
+    noise: float
+    scale: float
+    dual: Array
+    level: Array
+    slope: float
+    offset: Array
+    weight: float
+
+    def fields(self, x: Array, rows: Array) -> Array:
+        """f (m, C) at inputs x (m, q), conditioned on rows (n, q)."""
+        return np.asarray(self.propagator(x, rows) @ (self.dual / self.scale) + self.level)
+
+    def probabilities(self, f: Array) -> Array:
+        """The link."""
+        return _softmax(self.slope * f + self.offset)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassField:
+    """p(class | x): a mixture of linked fields.
+
+    Parameters
+    ----------
+    rows
+        Inputs of the rows (n, q), less ``centre`` and over ``width``.
+    centre, width
+        Of each input (q,).
+    members
+        What is mixed.
+    left_out
+        Mean log probability of the class of each row from the others, in nats.
+    """
+
+    rows: Array
+    centre: Array
+    width: Array
+    members: tuple[Member, ...]
+    left_out: float
+
+    @property
+    def note(self) -> str:
+        """What is mixed, and how well it foretells rows."""
+        order = sorted(self.members, key=lambda member: -member.weight)
+        shown = ", ".join(f"{_named(member.propagator)} {member.weight:.0%}" for member in order)
+        return f"classes by fields mixed by the likelihood of left-out rows ({self.left_out:.4g} nats a row): {shown}"
+
+    def probabilities(self, x: Array) -> Array:
+        """Of each class (m, C), for inputs (m, q)."""
+        out = np.zeros((len(x), len(self.members[0].level)))
+        step = max(1, BLOCK // max(1, len(self.rows)))
+        for start in range(0, len(x), step):
+            some = (x[start : start + step] - self.centre) / self.width
+            for member in self.members:
+                p = member.probabilities(member.fields(some, self.rows))
+                out[start : start + step] += member.weight * p
+        return out
+
+
+class _Left(NamedTuple):
+    """A candidate seen by the rows it leaves out."""
+
+    candidate: Propagator
+    noise: float
+    scale: float
+    dual: Array
+    fields: Array
+    error: float
+
+
+def condition_classes(x: Array, y: Index, classes: int, candidates: Sequence[Propagator], seed: int = 0) -> ClassField:
+    """Condition on rows.
+
+    Parameters
+    ----------
+    x
+        Inputs (n, q) without gaps.
+    y
+        Class of each row (n,), 0 to ``classes`` − 1.
+    candidates
+        Propagators of inputs of mean 0 and variance 1, to choose from and mix.
+    """
+    centre, width = x.mean(axis=0), x.std(axis=0)
+    width[~(width > 0)] = 1.0
+    rows = (x - centre) / width
+    some = np.arange(len(y))
+    if len(y) > SCREENED:
+        some = np.sort(np.random.default_rng(seed).permutation(len(y))[:SCREENED])
+    target = _contrast(y, classes)
+    mean = target.mean(axis=0)
+    screened = [_by_spectrum(k, rows[some], target[some] - mean) for k in candidates]
+    members, score = _mixed(screened, y[some], mean)
+    if len(some) < len(y):
+        best = sorted(members, key=lambda member: -member.weight)[:MOST]
+        again = [_by_factors(member, rows, target - mean) for member in best]
+        members, score = _mixed(again, y, mean)
+    return ClassField(rows, centre, width, tuple(members), score)
+
+
+def _named(propagator: Propagator) -> str:
+    length = getattr(propagator, "length", None)
+    return type(propagator).__name__ if length is None else f"{type(propagator).__name__} of length {length:.3g}"
+
+
+def candidates(inputs: int, *, product: bool) -> list[Propagator]:
+    """Propagators of several classes and lengths, for inputs of unit scale; ``product``: of each input too."""
+    typical = float(np.sqrt(inputs))
+    out: list[Propagator] = [Linear()]
+    out += [Matern(0.5, length * typical) for length in (0.3, 0.7, 1.5, 4.0)]
+    out += [RBF(length * typical) for length in (0.25, 0.5, 1.0, 2.0)]
+    if product:
+        out += [Laplace(length * typical) for length in (0.4, 1.0, 3.0)]
+    return out
+
+
+# ------------------------------------------------------------------------------------------------ one propagator
+
+
+def _contrast(y: Index, classes: int) -> Array:
+    out = np.full((len(y), classes), -1.0)
+    out[np.arange(len(y)), y] = 1.0
+    return out
+
+
+def _by_spectrum(candidate: Propagator, x: Array, y: Array) -> _Left:
+    """The noise that foretells the rows left out best, all from one eigen-decomposition."""
+    from scipy.linalg import eigh
+
+    k, scale = _unit(candidate, x)
+    w, v = eigh(k, overwrite_a=True, check_finite=False)
+    projected, squares = v.T @ y, v**2
+    gains = [(float(noise), 1.0 / (np.maximum(w, 0.0) + noise)) for noise in NOISES]
+    tried = [_left(candidate, a, scale, v @ (g[:, None] * projected), squares @ g, y) for a, g in gains]
+    return min(tried, key=lambda left: left.error)
+
+
+def _by_factors(member: Member, x: Array, y: Array) -> _Left:
+    """The same for more rows, near the noise that fewer asked for."""
+    from scipy.linalg import lapack
+
+    k, scale = _unit(member.propagator, x)
+    tried = []
+    for noise in member.noise * np.array(NEAR):
+        noisy = k.copy()
+        noisy.flat[:: len(y) + 1] += noise
+        root = factored(noisy)
+        if root is None:
+            continue
+        dual = lapack.dpotrs(root, y, lower=1)[0]
+        own = np.diag(lapack.dpotri(root, lower=1, overwrite_c=1)[0])
+        tried.append(_left(member.propagator, float(noise), scale, dual, own, y))
+    if not tried:
+        raise FloatingPointError("the propagator of the rows is singular")
+    return min(tried, key=lambda left: left.error)
+
+
+def _unit(candidate: Propagator, x: Array) -> tuple[Array, float]:
+    k = candidate(x, x)
+    scale = float(np.trace(k)) / len(x) or 1.0
+    k /= scale
+    return k, scale
+
+
+def _left(candidate: Propagator, noise: float, scale: float, dual: Array, own: Array, y: Array) -> _Left:
+    residual = dual / own[:, None]
+    return _Left(candidate, noise, scale, dual, y - residual, float((residual**2).mean()))
+
+
+# ------------------------------------------------------------------------------------------------ link and mixture
+
+
+def _mixed(parts: Sequence[_Left], y: Index, mean: Array) -> tuple[list[Member], float]:
+    """Members of more than a token weight, and the mean log probability of rows left out."""
+    links = [_link(part.fields + mean, y) for part in parts]
+    own = np.arange(len(y))
+    likely = [
+        _softmax(slope * (part.fields + mean) + offset)[own, y]
+        for part, (slope, offset) in zip(parts, links, strict=True)
+    ]
+    table = np.stack(likely, axis=1)
+    weight = _stacked(table)
+    keep = np.flatnonzero(weight >= min(FEWEST, weight.max()))
+    weight = _stacked(table[:, keep])
+    members = []
+    for i, part in zip(keep.tolist(), weight.tolist(), strict=True):
+        k, noise, scale, dual, *_ = parts[i]
+        members.append(Member(k, noise, scale, dual, mean, *links[i], part))
+    return members, float(np.log(table[:, keep] @ weight).mean())
+
+
+def _link(f: Array, y: Index) -> tuple[float, Array]:
+    """Slope and offsets of the multinomial link, at the highest likelihood of rows left out.
+
+    References
+    ----------
+    Platt, Advances in Large Margin Classifiers (1999) 61, for many classes.
+    """
+    from scipy.optimize import minimize
+
+    n, classes = f.shape
+    one = np.zeros_like(f)
+    one[np.arange(n), y] = 1.0
+
+    def loss(at: Array) -> tuple[float, Array]:
+        slope, offset = np.exp(at[0]), at[1:]
+        p = _softmax(slope * f + offset)
+        wrong = p - one
+        value = -np.log(np.maximum(p[np.arange(n), y], 1e-300)).mean() + SHRINK * float(offset @ offset)
+        return float(value), np.append(slope * (wrong * f).sum() / n, wrong.mean(axis=0) + 2 * SHRINK * offset)
+
+    start = np.append(np.log(4.0), np.zeros(classes))
+    bounds = [(np.log(1e-2), np.log(1e3))] + [(None, None)] * classes
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100}).x
+    return float(np.exp(found[0])), found[1:]
+
+
+def _stacked(likely: Array) -> Array:
+    """Weights of a mixture at its highest likelihood, by expectation and maximisation.
+
+    References
+    ----------
+    Breiman, Machine Learning 24 (1996) 49; Yao et al., Bayesian Analysis 13 (2018) 917.
+    """
+    weight = np.full(likely.shape[1], 1.0 / likely.shape[1])
+    for _ in range(ROUNDS):
+        part = likely * weight
+        part /= part.sum(axis=1, keepdims=True)
+        weight = part.mean(axis=0)
+    return weight
+
+
+def _softmax(logits: Array) -> Array:
+    out = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(out / out.sum(axis=1, keepdims=True))

@@ -1,0 +1,47 @@
+"""The rows that a field is conditioned on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.theory.field import DENSE_ROWS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.solve.gaussian import GaussianLaw
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+
+__all__ = ["usable", "varying"]
+
+
+def varying(table: Array, targets: Index) -> Index:
+    """The fields that differ between rows, but for the targets."""
+    spread = table.std(axis=0)
+    moves = spread > 1e-12 * np.abs(table).max(axis=0, initial=0.0)
+    moves[targets] = False
+    return np.flatnonzero(moves)
+
+
+def usable(law: GaussianLaw, rows: Array, targets: Index) -> tuple[Array, list[str]]:
+    """Rows whose target is known, at most as many as are conditioned on, gaps at their mean given the other inputs."""
+    notes = []
+    table = rows[~np.isnan(rows[:, targets]).any(axis=1)]
+    if len(table) > DENSE_ROWS:
+        notes.append(f"conditioned on {DENSE_ROWS:,} of {len(table):,} rows, evenly spread")
+        table = table[np.linspace(0, len(table) - 1, DENSE_ROWS).astype(np.int64)]
+    gaps = np.isnan(table).any(axis=1)
+    if gaps.any():
+        bare = table[gaps]
+        known = bare[:, targets].copy()
+        bare[:, targets] = np.nan
+        bare = law.fill(bare)
+        bare[:, targets] = known
+        table = table.copy()
+        table[gaps] = bare
+        notes.append(f"inputs not known in {int(gaps.sum()):,} rows stand at their mean given the others")
+    return table, notes

@@ -1,0 +1,166 @@
+"""Classes as fields: beside brute force and scikit-learn, whole models, and bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.gaussian_process import GaussianProcessRegressor, kernels
+from sklearn.model_selection import cross_val_predict
+from sklearn.svm import SVC
+
+import cumulant as cm
+from cumulant.errors import OptionError
+from cumulant.sklearn import FreeEnergyClassifier
+from cumulant.solve.field import classes
+from cumulant.solve.field.classes import condition_classes
+from cumulant.theory.propagators import RBF, Laplace, Linear, Matern
+
+
+def rings(n: int, seed: int = 0) -> pd.DataFrame:
+    """Three classes by the distance from the origin: no line parts them."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2))
+    far = np.hypot(*x.T)
+    return pd.DataFrame(
+        {"a": x[:, 0], "b": x[:, 1], "ring": np.array(["in", "mid", "out"])[np.digitize(far, [0.8, 1.5])]}
+    )
+
+
+def arrays(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    table = rings(n, seed)
+    return table[["a", "b"]].to_numpy(copy=True), table["ring"].astype("category").cat.codes.to_numpy()
+
+
+def test_fields_are_those_of_scikit_learn():
+    x, y = arrays(60)
+    found = condition_classes(x, y, 3, [RBF(0.7)])
+    (member,) = found.members
+    new = (arrays(20, 1)[0] - found.centre) / found.width
+    ours = member.fields(new, found.rows)
+    contrast = np.where(np.arange(3) == y[:, None], 1.0, -1.0)
+    theirs = GaussianProcessRegressor(kernels.RBF(0.7), alpha=member.noise, optimizer=None)
+    theirs.fit(found.rows, contrast - contrast.mean(axis=0))
+    np.testing.assert_allclose(ours, theirs.predict(new) + contrast.mean(axis=0), atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [classes._by_spectrum, classes._by_factors])
+def test_rows_left_out_are_those_of_brute_force(make):
+    x, y = arrays(40)
+    contrast = np.where(np.arange(3) == y[:, None], 1.0, -1.0)
+    k = Matern(0.5, 1.3)
+    member = classes.Member(k, 0.1, 1.0, contrast, contrast[0], 1.0, contrast[0], 1.0)
+    left = make(k if make is classes._by_spectrum else member, x, contrast)
+    for i in (0, 17, 39):
+        rest = np.arange(40) != i
+        dual = np.linalg.solve(k(x[rest], x[rest]) + left.noise * np.eye(39), contrast[rest])
+        np.testing.assert_allclose(left.fields[i], (k(x[i : i + 1], x[rest]) @ dual)[0], atol=1e-9)
+
+
+def test_both_ways_agree_and_many_rows_are_screened_first(monkeypatch):
+    x, y = arrays(300)
+    whole = condition_classes(x, y, 3, [RBF(0.7), Laplace(1.0)])
+    monkeypatch.setattr(classes, "SCREENED", 150)
+    screened = condition_classes(x, y, 3, [RBF(0.7), Laplace(1.0)])
+    new, truth = arrays(500, 2)
+    for found in (whole, screened):
+        p = found.probabilities(new)
+        np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
+        assert (p.argmax(axis=1) == truth).mean() > 0.93
+    assert screened.left_out == pytest.approx(whole.left_out, abs=0.05)
+
+
+def test_mixture_weights_are_at_the_highest_likelihood():
+    likely = np.random.default_rng(0).uniform(0.05, 1, size=(400, 3))
+    weight = classes._stacked(likely)
+    best = np.log(likely @ weight).mean()
+    assert weight.sum() == pytest.approx(1)
+    for other in np.random.default_rng(1).dirichlet(np.ones(3), size=500):
+        assert np.log(likely @ other).mean() <= best + 1e-6
+
+
+def test_link_is_calibrated():
+    x, y = arrays(400)
+    flipped = np.where(np.random.default_rng(3).random(400) < 0.2, (y + 1) % 3, y)
+    p = condition_classes(x, flipped, 3, classes.candidates(2, product=True)).probabilities(arrays(2000, 5)[0])
+    assert p.max(axis=1).mean() == pytest.approx(0.8, abs=0.06)
+
+
+def test_beats_the_plane_and_a_tuned_peer_where_classes_bend():
+    table, new = rings(300), rings(500, 1)
+    model = cm.fit(table, cm.Field(), target="ring")
+    assert any("left-out rows" in note for note in model.notes)
+    hit = (model.predict("ring", given=new[["a", "b"]]) == new["ring"]).mean()
+    flat = (cm.fit(table, target="ring").predict("ring", given=new[["a", "b"]]) == new["ring"]).mean()
+    peer = SVC().fit(table[["a", "b"]], table["ring"]).score(new[["a", "b"]], new["ring"])
+    assert hit > max(flat + 0.2, peer - 0.02)
+
+
+def test_model_answers_everything_and_is_kept(tmp_path):
+    table = rings(120).assign(hot=lambda t: t["a"] > 0)
+    model = cm.fit(table, cm.Field(), target="ring")
+    gaps = table.drop(columns="ring").mask(np.random.default_rng(0).random((120, 3)) < 0.3)
+    p = model.predict("ring", given=gaps, output="density")
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(
+        model.predict("hot", given=table[["a"]]), cm.fit(table).predict("hot", given=table[["a"]])
+    )
+    fixed = model.condition({"a": 0.3})
+    same = model.predict("ring", given=table[["b", "hot"]].assign(a=0.3), output="density")
+    np.testing.assert_allclose(fixed.predict("ring", given=table[["b", "hot"]], output="density"), same, atol=1e-12)
+    assert np.isfinite(model.log_prob(table)).all()
+    drawn = model.sample(2000, seed=0)
+    assert set(drawn["ring"]) == {"in", "mid", "out"}
+    holes = table.assign(ring=table["ring"].where(table.index > 10))
+    assert (model.impute(holes)["ring"] == table["ring"]).mean() > 0.95
+    model.save(tmp_path / "rings.cumulant")
+    again = cm.load(tmp_path / "rings.cumulant")
+    np.testing.assert_allclose(again.predict("ring", given=gaps, output="density"), p, atol=1e-12)
+
+
+def test_density_of_the_class_is_its_log_probability():
+    table = rings(100)
+    model = cm.fit(table, cm.Field(), target="ring")
+    p = model.predict("ring", given=table[["a", "b"]], output="density").to_numpy()
+    own = table["ring"].map({"in": 0, "mid": 1, "out": 2}).to_numpy()
+    both = model.log_prob(table) - model.log_prob(table[["a", "b"]])
+    np.testing.assert_allclose(both, np.log(p[np.arange(100), own]), atol=1e-9)
+
+
+def test_true_and_false_is_two_classes():
+    table = rings(200).assign(inside=lambda t: t["ring"] == "in").drop(columns="ring")
+    model = cm.fit(table, cm.Field(Matern(1.5, 1.0)), target="inside")
+    assert ((model.predict("inside", given=table[["a", "b"]]) > 0.5) == table["inside"]).mean() > 0.95
+
+
+def test_estimator():
+    x, y = load_iris(return_X_y=True)
+    labels = np.array(["setosa", "versicolor", "virginica"])[y]
+    assert (cross_val_predict(FreeEnergyClassifier(theory="field"), x, labels) == labels).mean() > 0.94
+    with pytest.raises(OptionError, match="use fit"):
+        FreeEnergyClassifier(theory="field").partial_fit(x, labels, classes=labels)
+    with pytest.raises(OptionError, match="choose 'gaussian', 'field'"):
+        FreeEnergyClassifier(theory="lattice").fit(x, labels)
+
+
+@pytest.mark.parametrize("candidate", [Linear(), RBF(0.5)])
+def test_a_class_of_one_row_and_rows_that_repeat(candidate):
+    x, y = arrays(50)
+    y = np.where(np.arange(50) == 7, 3, y)
+    x[10:20] = x[0]
+    p = condition_classes(x, y, 4, [candidate]).probabilities(x)
+    assert np.isfinite(p).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
+
+
+def test_bad_tables_get_an_answer_or_a_reason():
+    table = rings(60)
+    one = cm.fit(table.assign(ring="in"), cm.Field(), target="ring")
+    assert (one.predict("ring", given=table[["a", "b"]]) == "in").all()
+    flat = cm.fit(table.assign(a=1.0, b=2.0), cm.Field(), target="ring")
+    assert any("the law is Gaussian" in note for note in flat.notes)
+    outlier = table.assign(a=table["a"].where(table.index > 0, 1e6))
+    assert len(cm.fit(outlier, cm.Field(), target="ring").predict("ring", given=table[["a", "b"]])) == 60
+    with pytest.raises(OptionError, match="name one of"):
+        cm.fit(table, cm.Field(), target=["ring", "a"])
