@@ -37,6 +37,8 @@ PACKAGES = (
 TABLES = "CUMULANT_TABLES"
 # Container images set these to make runs repeatable on any processor, at the price of one that nobody has.
 FORCED_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+# And this one, to stay small; a package that is installed has its bytecode, and so has this checkout then.
+FORGETS_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 # Idle threads of OpenBLAS and OpenMP spin for some 30 ms, on cores that the next case wants.
 PAUSE = 0.1
 LONGEST = 1200.0
@@ -173,8 +175,8 @@ def resident(line: str) -> int | None:
 
 
 def environment() -> dict[str, str]:
-    """The variables of a measured process: this checkout, and linear algebra for the processor that is there."""
-    env = {name: value for name, value in os.environ.items() if name not in FORCED_KERNELS}
+    """The variables of a measured process: this checkout, compiled once, and the algebra of the processor at hand."""
+    env = {name: value for name, value in os.environ.items() if name not in (*FORCED_KERNELS, FORGETS_BYTECODE)}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), env.get("PYTHONPATH")]))
     return env
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import mpmath as mp
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 import cumulant as cm
 from cumulant.errors import DataError, OptionError
+from cumulant.solve import student
 from cumulant.solve.shapes import Quartic, StudentT, from_state
 
 
@@ -34,6 +36,35 @@ def test_student_is_scipy_s(degrees):
     assert np.allclose(shape.cdf(z), peer.cdf(z))
     assert np.allclose(shape.quantile(np.array([0.01, 0.4, 0.9])), peer.ppf([0.01, 0.4, 0.9]))
     assert from_state(shape.state()).log_density(z) == pytest.approx(shape.log_density(z))
+
+
+@pytest.mark.parametrize("degrees", [1, 2.5, 3, 30, 1e4, 1e7, 5e9])
+def test_tails_and_quantiles_of_student(degrees):
+    t = np.array([0.0, 1e-3, 0.5, 1.7, 1.8, 8.0, 30.0])
+    exact = (
+        special.betainc(degrees / 2, 0.5, degrees / (degrees + t**2))
+        if degrees < 30
+        else 2 * special.stdtr(degrees, -t)
+    )
+    assert student.two_sided(-t, degrees) == pytest.approx(exact, rel=1e-8 if degrees < 30 else 1e-12, abs=1e-300)
+    for p in (0.8, 0.975, 0.99999):
+        assert student.quantile(p, degrees) == pytest.approx(special.stdtrit(degrees, p), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "f"),
+    [(1, 5, 0.3), (10, 1e7, 1.1), (10, 1e7, 2), (10, 1e7, 0.9), (100, 1e6, 1.1), (300, 300, 5), (1.5, 40, 30)],
+)
+def test_tail_of_fisher(numerator, denominator, f):
+    mp.mp.dps = 80
+    y = mp.mpf(numerator) * f / (denominator + mp.mpf(numerator) * f)
+    below = mp.betainc(mp.mpf(numerator) / 2, mp.mpf(denominator) / 2, 0, y, regularized=True)
+    assert student.fisher_tail(f, numerator, denominator) == pytest.approx(float(1 - below), rel=1e-13)
+
+
+def test_tails_at_the_ends():
+    assert student.fisher_tail([0.0, np.inf], 3, 7).tolist() == [1.0, 0.0]
+    assert np.isnan(student.fisher_tail(np.nan, 3, 7))
 
 
 def test_the_scale_of_a_heavy_tail_is_the_likeliest(rng):

@@ -369,7 +369,7 @@ def _quality(r: Regression, fields: Fields, of_weights: float, *, intercept: boo
         "r_squared": float(r2),
         "adj_r_squared": float(1 - (1 - r2) * around / df) if df > 0 else nan,
         "f_statistic": f,
-        "f_pvalue": student.fisher_tail(f, df_model, df) if tested else nan,
+        "f_pvalue": float(student.fisher_tail(f, df_model, df)) if tested else nan,
         "log_likelihood": likelihood,
         "aic": -2 * likelihood + 2 * r.parameters,
         "bic": -2 * likelihood + math.log(n) * r.parameters,

@@ -9,11 +9,9 @@ from cumulant import storage
 from cumulant.errors import FileFormatError
 from cumulant.lift import Schema
 from cumulant.measure import Moments
-from cumulant.model.imposed import Imposed
 from cumulant.model.laws import LAWS, law_of, name_of
 from cumulant.model.model import Model
 from cumulant.solve.prior import Prior
-from cumulant.symmetry import Reduced
 from cumulant.theory import Field, Taylor, Theory
 
 if TYPE_CHECKING:
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
 
     from cumulant.measure.groups import Groups
     from cumulant.model.groups import Models
+    from cumulant.model.imposed import Imposed
+    from cumulant.symmetry import Reduced
 
 __all__ = ["load", "save"]
 
@@ -49,7 +49,7 @@ def save(model: Model, path: str | Path, *, moments: bool) -> None:
         kept_moments = model.symmetries.moments
     if moments and kept_moments is not None:
         kept, meta["moments"] = kept_moments.to_state()
-        meta["reduced"] = isinstance(kept_moments, Reduced)
+        meta["reduced"] = not isinstance(kept_moments, Moments)
         arrays.update({f"moments.{name}": value for name, value in kept.items()})
     storage.save(path, "model", arrays, meta)
 
@@ -73,12 +73,19 @@ def load(path: str | Path) -> Model | Moments | Models | Groups | Reduced:
         if kind == "groups":
             return _groups(arrays, meta)
         if kind == "reduced":
-            return Reduced.from_state(arrays, meta)
+            return _reduced(arrays, meta)
     except (KeyError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} is incomplete ({error}); fit the model again or restore a copy") from error
     if kind == "checkpoint":
         raise FileFormatError(f"{path} is the state of a measurement under way; finish it: measure(…, checkpoint=…)")
     raise FileFormatError(f"{path} holds '{kind}', which this version does not know; upgrade cumulant")
+
+
+def _reduced(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Reduced:
+    # Most models have no symmetry: its modules are not paid for on import.
+    from cumulant.symmetry import Reduced
+
+    return Reduced.from_state(arrays, meta)
 
 
 def _groups(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Groups | Models:
@@ -112,8 +119,10 @@ def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         raise FileFormatError(f"the model is of theory '{theory}', which this version does not know; upgrade cumulant")
     if "moments" in meta:
         kept = {k.removeprefix("moments."): v for k, v in arrays.items() if k.startswith("moments.")}
-        moments = (Reduced if meta.get("reduced") else Moments).from_state(kept, meta["moments"])
+        moments = (_reduced if meta.get("reduced") else Moments.from_state)(kept, meta["moments"])
     if "symmetry" in meta:
+        from cumulant.model.imposed import Imposed
+
         told = {k.removeprefix("symmetry."): v for k, v in arrays.items() if k.startswith("symmetry.")}
         symmetries = replace(Imposed.from_state(told, meta["symmetry"]), moments=moments)
     return Model(
