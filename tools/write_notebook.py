@@ -25,13 +25,15 @@ DOCS = ROOT / "docs"
 COLOURS = (BLUE, ORANGE, GREEN, INK)
 SIZE = (5.4, 2.9)
 
-# Classes in the order of the table of contents.
+# What a page of the package says below [text].
+TOLD = ("machine_learning", "physics", "behaviour", "derivation", "errors", "references")
+# The table of contents, in order: theories by name, and of any other those whose first field is of such a kind.
 SECTIONS = {
     "Gaussian": ("gaussian",),
-    "Interacting": ("polynomial", "student-t"),
-    "Two-valued and categorical": ("spins", "potts", "bernoulli"),
-    "Angles and directions": ("von-mises", "von-mises-fisher"),
-    "Positive quantities and counts": ("exponential", "gamma", "log-normal", "poisson"),
+    "Interacting": ("polynomial", "real"),
+    "Two-valued and categorical": ("spins", "potts", "spin", "binary"),
+    "Angles and directions": ("von-mises-fisher", "circle", "interval"),
+    "Positive quantities and counts": ("positive", "count"),
 }
 
 
@@ -353,6 +355,8 @@ def drawing(name: str) -> str:
 def words_of(page: Page) -> str:
     """A page of the notebook in Markdown."""
     said = page.text
+    if missing := [key for key in TOLD if key not in said]:
+        raise SystemExit(f"page '{page.name}' does not say {', '.join(missing)}: add them below [text]")
     parts = [
         f"<!-- written by: python tools/write_notebook.py -->\n\n# {page.title}",
         page.summary,
@@ -513,14 +517,21 @@ three of these it is called relevant.
 """
 
 
+def _section(page: Page) -> str:
+    solves = page.solves
+    by_name = [title for title, kinds in SECTIONS.items() if solves.theory in kinds]
+    by_field = [title for title, kinds in SECTIONS.items() if set(list(solves.fields.values())[:1]) & set(kinds)]
+    return (by_name + by_field)[0]
+
+
 def contents(pages: tuple[Page, ...]) -> str:
     """The table of contents."""
     parts = [CONTENTS.strip()]
-    for title, theories in SECTIONS.items():
+    for title in SECTIONS:
         rows = [
             (f"[{page.title}]({page.name}.md)", ", ".join(f"`{name}`" for name in page.names))
             for page in pages
-            if page.solves.theory in theories
+            if _section(page) == title
         ]
         parts += [f"## {title}", _table(("class", "from the moments"), rows)]
     return "\n\n".join(parts) + "\n"
@@ -534,9 +545,9 @@ def universality(pages: tuple[Page, ...]) -> str:
             "; ".join(page.text["machine_learning"]),
             "; ".join(page.text["physics"]),
         )
-        for theories in SECTIONS.values()
+        for title in SECTIONS
         for page in pages
-        if page.solves.theory in theories
+        if _section(page) == title
     ]
     return UNIVERSALITY + "\n" + _table(("class", "in machine learning", "in physics"), rows) + "\n"
 
