@@ -24,6 +24,7 @@ typedef struct {
     int64_t fields, columns, panels, folds, capacity;
     int threads;
     double *buffer;   /* folds x panels x capacity x WIDTH */
+    double *narrow;   /* two sets of sums of a table of few fields, folds x VECTORS x WIDTH; see narrow.h */
     double *sums;     /* folds x triangle(panels); the caller's */
     int64_t *filled;  /* rows waiting in each buffer */
     void *memory;
@@ -97,10 +98,12 @@ static inline int64_t fold_of(uint64_t row, uint64_t folds) {
 #include "tiles.h"
 
 #if defined(__x86_64__)
+static int has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
 #define DISPATCH(call, ...)                                                                                    \
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&                              \
-        __builtin_cpu_supports("avx512vl"))                                                                     \
-        return call##_avx512(__VA_ARGS__);                                                                      \
+    if (has_avx512()) return call##_avx512(__VA_ARGS__);                                                       \
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return call##_avx2(__VA_ARGS__);       \
     return call##_plain(__VA_ARGS__)
 #else
@@ -118,11 +121,14 @@ static void deal(int64_t rows, int64_t start, const int64_t *numbers, int64_t fo
     DISPATCH(deal, rows, start, numbers, folds, fold);
 }
 
-/* Packs one panel of rows into their slots; NaN when a cell is not finite, else zero. */
-static double pack_panel(const Workspace *w, const Source *source, int64_t panel, int64_t first, int64_t rows,
-                         double *const *slot, const double *scale) {
-    DISPATCH(pack_panel, w, source, panel, first, rows, slot, scale);
+/* Packs one panel of rows into their slots, `apart` numbers for each panel before it; NaN when a cell is not finite, else
+ * zero. */
+static double pack_panel(const Workspace *w, const Source *source, int64_t panel, int64_t apart, int64_t first,
+                         int64_t rows, double *const *slot, const double *scale) {
+    DISPATCH(pack_panel, w, source, panel, apart, first, rows, slot, scale);
 }
+
+#include "narrow.h"
 
 /* A block of panels stays in the second cache while all stripes pass by it. Each piece of the sums, like each panel of
  * the buffers, is one thread's: the order of every sum is the same whatever their number. */
@@ -139,7 +145,7 @@ static int pack(const Workspace *w, const Source *source, int64_t first, int64_t
     double residue = 0;
 #pragma omp parallel for schedule(static) num_threads(w->threads) if (w->threads > 1) reduction(+ : residue)
     for (int64_t panel = 0; panel < w->panels; panel++)
-        residue += pack_panel(w, source, panel, first, rows, slot, scale);
+        residue += pack_panel(w, source, panel, w->capacity * WIDTH, first, rows, slot, scale);
     return residue == 0.0;
 }
 
@@ -165,7 +171,8 @@ void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity, int thread
     w->capacity = capacity;
     w->threads = threads;
     w->sums = sums;
-    w->memory = calloc((size_t)(folds * w->panels * capacity * WIDTH + WIDTH), sizeof(double));
+    int64_t waiting = folds * w->panels * capacity * WIDTH, narrow = is_narrow(w) ? 2 * folds * VECTORS * WIDTH : 0;
+    w->memory = calloc((size_t)(waiting + narrow + WIDTH), sizeof(double));
     w->filled = calloc((size_t)folds, sizeof(int64_t));
     if (!w->memory || !w->filled) {
         free(w->memory);
@@ -174,16 +181,17 @@ void *cumulant_open(int64_t columns, int64_t folds, int64_t capacity, int thread
         return NULL;
     }
     w->buffer = (double *)(((uintptr_t)w->memory + 63) & ~(uintptr_t)63);
+    w->narrow = w->buffer + waiting;
     return w;
 }
 
-/* All that a workspace holds beside the sums, where it lies: the rows that wait, whose length is returned, and how many
- * they are in each fold. Written back into an equal workspace, it goes on to the last bit. */
+/* All that a workspace holds beside the sums, where it lies: the rows that wait and sums of few fields, whose length is
+ * returned, and how many rows wait in each fold. Written back into an equal workspace, it goes on to the last bit. */
 int64_t cumulant_state(void *workspace, double **waiting, int64_t **filled) {
     Workspace *w = workspace;
     *waiting = w->buffer;
     *filled = w->filled;
-    return w->folds * w->panels * w->capacity * WIDTH;
+    return w->folds * (w->panels * w->capacity + (is_narrow(w) ? VECTORS : 0)) * WIDTH;
 }
 
 void cumulant_close(void *workspace) {
@@ -224,6 +232,7 @@ int64_t cumulant_add(void *workspace, int64_t n, const char *const *column, cons
     Source source = {column, stride, single, shift};
     int64_t done = 0;
     while (done < n) {
+        done += add_narrow(w, &source, done, n, start, numbers, weights);
         int64_t rows = n - done < BLOCK ? n - done : BLOCK;
         place(w, rows, start + done, numbers ? numbers + done : NULL, weights ? weights + done : NULL, slot, scale,
               before, before + w->folds);
@@ -263,6 +272,7 @@ int cumulant_take(void *workspace, double *fresh) {
     if (!panels) return 0;
     for (int64_t f = 0; f < w->folds; f++) {
         flush(w, f);
+        if (is_narrow(w)) settle(w, f, w->sums + f * size);
         memcpy(panels, w->sums + f * size, (size_t)size * sizeof *panels);
         by_triangle(panels, w->panels, w->fields, w->threads, w->sums + f * size);
     }

@@ -117,9 +117,9 @@ TARGET static inline __attribute__((always_inline)) OCTET JOIN(down, ISA)(const 
 
 /* Packs panel `panel` of rows first … first + rows - 1 into their slots. The returned sum of 0 x is NaN where a cell
  * was not finite, and zero otherwise. */
-TARGET static double JOIN(pack_panel, ISA)(const Workspace *w, const Source *s, int64_t panel, int64_t first,
-                                           int64_t rows, double *const *slot, const double *scale) {
-    int64_t c = panel * WIDTH, r = 0, offset = panel * w->capacity * WIDTH;
+TARGET static double JOIN(pack_panel, ISA)(const Workspace *w, const Source *s, int64_t panel, int64_t apart,
+                                           int64_t first, int64_t rows, double *const *slot, const double *scale) {
+    int64_t c = panel * WIDTH, r = 0, offset = panel * apart;
     int64_t count = w->columns - c < WIDTH ? w->columns - c : WIDTH;
     /* What is subtracted: a cell that is not there counts as 0, and the one after the last column ends as 1. */
     OCTET zero = {0}, residue = zero, base = zero;
