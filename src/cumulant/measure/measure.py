@@ -433,7 +433,8 @@ def _parts(table: Table, schema: Schema, batches: Iterator[pa.RecordBatch]) -> I
     if table.arrays is None or not plain or table.rows is None or list(schema.columns) != table.schema.names:
         return batches
     arrays = table.arrays
-    step = max(256, min(2 * BLOCK_BYTES // (8 * max(1, len(arrays))), -(-table.rows // SHARES)))
+    shares = SHARES if table.rows * len(arrays) >= PARALLEL_CELLS else 1
+    step = max(256, min(2 * BLOCK_BYTES // (8 * max(1, len(arrays))), -(-table.rows // shares)))
     return (Columns([a[i : i + step] for a in arrays]) for i in range(0, table.rows, step))
 
 
