@@ -300,3 +300,14 @@ def test_compiled_sums_are_those_of_numpy(shape, monkeypatch):
     np.testing.assert_array_equal(rows, counted)
     np.testing.assert_allclose(fast, expected, rtol=1e-12, atol=1e-9 * np.abs(expected).max())
     assert not compiled.take()[0].any()
+
+
+@pytest.mark.parametrize("fields", [3, 30])
+def test_products_of_products_are_found(fields):
+    monomials = Monomials(fields, 4, complete(fields + 1, 4)[::3])
+    few = complete(fields + 1, 2)[:: 1 + fields // 5]
+    found = monomials.find_products(few, few)
+    place = {tuple(t): i for i, t in enumerate(monomials.tuples)}
+    for i, a in enumerate(few):
+        for j, b in enumerate(few):
+            assert found[i, j] == place.get(tuple(sorted([*a, *b])), -1)

@@ -95,6 +95,28 @@ class Monomials:
         at = np.minimum(np.searchsorted(self._keys, key), len(self) - 1)
         return np.where(self._keys[at] == key, at, -1)
 
+    def find_products(self, a: Index, b: Index) -> Index:
+        """Position of each product of a (m, …) with one of b (k, …): (m, k), -1 for one that is not there."""
+        if (self.order + 1) ** self.fields < 1 << 62:
+            # Powers as digits of a number: of a product, the sum of those of its factors.
+            digit = np.concatenate([[0], (self.order + 1) ** np.arange(self.fields, dtype=np.int64)])
+            order, keys = self._by_powers
+            key = digit[a].sum(axis=1)[:, None] + digit[b].sum(axis=1)
+            at = np.minimum(np.searchsorted(keys, key), len(self) - 1)
+            return np.where(keys[at] == key, order[at], -1)
+        both = np.zeros((len(a) * len(b), self.order), dtype=np.int64)
+        wide = a.shape[1]
+        both[:, :wide], both[:, wide : wide + b.shape[1]] = np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1))
+        both.sort(axis=1)
+        return self.find(both).reshape(len(a), len(b))
+
+    @cached_property
+    def _by_powers(self) -> tuple[Index, Index]:
+        digit = np.concatenate([[0], (self.order + 1) ** np.arange(self.fields, dtype=np.int64)])
+        keys = digit[self.tuples].sum(axis=1)
+        order = np.argsort(keys)
+        return order, keys[order]
+
     def tensor(self, sums: Array, axes: int | None = None) -> Array:
         """The full symmetric tensor (p + 1,) * axes of packed sums (M,), the constant first; NaN where none is kept.
 

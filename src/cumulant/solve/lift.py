@@ -11,13 +11,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cumulant.measure.higher import HigherEstimate
     from cumulant.measure.monomials import Monomials
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Lifted", "Products", "monomials_of"]
+__all__ = ["Lifted", "Products", "centred", "monomials_of"]
 
 # Products of pairs of monomials that are looked up at a time.
 STEP = 1 << 20
@@ -60,14 +59,14 @@ class Lifted:
         """Number of factors of each term (T,)."""
         return np.asarray((self.terms >= 0).sum(axis=1))
 
-    def gathered(self, mean: Array, covariance: Array) -> tuple[Array, Array]:
-        """Mean and covariance of the terms and a target, from those of the monomials and the target."""
+    def gathered(self, products: Array) -> Array:
+        """Means of products of the constant, the terms and a target, from those with the monomials."""
         if self.sums is None:
-            return mean, covariance
+            return products
         from scipy import sparse
 
-        total = sparse.block_diag([self.sums, [[1.0]]], format="csr")
-        return total @ mean, np.asarray(total @ (total @ covariance).T)
+        total = sparse.block_diag([[[1.0]], self.sums, [[1.0]]], format="csr")
+        return np.asarray(total @ (total @ products).T)
 
     def spread(self, coefficients: Array) -> Array:
         """The coefficient of each monomial (M,) from that of its term (T,)."""
@@ -132,7 +131,7 @@ class Products:
     @staticmethod
     def of(measured: Monomials, shift: Array, lifted: Lifted, target: int) -> Products:
         """Products of the terms ``lifted``, from moments about ``shift``."""
-        d, order = lifted.factors.shape[1], measured.order
+        d = lifted.factors.shape[1]
         # In homogeneous coordinates 0 is the constant.
         y = [1 + target] + [0] * (d - 1)
         terms = np.vstack([np.zeros((1, d), dtype=np.int64), 1 + lifted.factors, [y]])
@@ -142,20 +141,22 @@ class Products:
         at = np.empty((q, q), dtype=np.int32)
         step = max(1, STEP // q)
         for start in range(0, q, step):
-            rows = terms[start : start + step]
-            pairs = np.zeros((len(rows) * q, order), dtype=np.int64)
-            pairs[:, :d], pairs[:, d : 2 * d] = np.repeat(rows, q, axis=0), np.tile(terms, (len(rows), 1))
-            pairs.sort(axis=1)
-            at[start : start + step] = measured.find(pairs).reshape(len(rows), q)
+            block = measured.find_products(terms[start : start + step], terms[start:])
+            at[start : start + step, start:] = block
+            at[start:, start : start + step] = block.T
         away = (lifted.reference - shift) / lifted.scale
         return Products(at, scale[terms].prod(axis=1), _moved(lifted.factors, away))
 
-    def second_moments(self, estimate: HigherEstimate) -> tuple[Array, Array]:
-        """Mean (M + 1,) and covariance (M + 1, M + 1) of the terms, denominator n; the target about its shift."""
-        moments = estimate.moments[self.at] / self.unit[:, None] / self.unit
-        moments = np.asarray(self.move @ (self.move @ moments).T)
-        mean = moments[0, 1:]
-        return mean, moments[1:, 1:] - np.outer(mean, mean)
+    def second_moments(self, moments: Array) -> Array:
+        """Means of products of the terms (M + 2, M + 2), the constant first; the target about its shift."""
+        found = moments[self.at] / self.unit[:, None] / self.unit
+        return np.asarray(self.move @ (self.move @ found).T)
+
+
+def centred(moments: Array) -> tuple[Array, Array]:
+    """Mean (M + 1,) and covariance (M + 1, M + 1), denominator n, from moments with the constant first."""
+    mean = moments[0, 1:].copy()
+    return mean, moments[1:, 1:] - np.outer(mean, mean)
 
 
 def _moved(factors: Index, away: Array) -> Any:

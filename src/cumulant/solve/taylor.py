@@ -20,7 +20,7 @@ from cumulant.lift import Numeric
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
-from cumulant.solve.lift import Lifted, Products, monomials_of
+from cumulant.solve.lift import Lifted, Products, centred, monomials_of
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.masses import STEEPNESS, Masses, choose_masses
 from cumulant.solve.predictive import Fields
@@ -172,10 +172,11 @@ def _inputs(m: Moments, y: int, symmetry: Declared | None) -> Index:
 
 @dataclass(frozen=True, eq=False)
 class _Solved:
-    """Second moments of the terms and the target, masses included."""
+    """Second moments of the terms and the target, with masses and, about their reference point, without."""
 
     fields: Fields
     masses: Masses
+    products: Array
 
     @cached_property
     def parameters(self) -> float:
@@ -218,17 +219,17 @@ class _Problem:
 
     def solve(self, m: Moments, prior: str | float | None, tried: Sequence[float]) -> _Solved:
         """All rows, with masses chosen."""
-        mean, covariance, n = self.moments(m, np.ones(m.folds, dtype=bool))
+        products, n = self.moments(m, np.ones(m.folds, dtype=bool))
+        mean, covariance = centred(products)
         masses = choose_masses(covariance, n, self.lifted.degree, prior, tried)
-        return _Solved(_massive(mean, covariance, n, masses.each), masses)
-
-    def moments(self, m: Moments, used: NDArray[np.bool_]) -> tuple[Array, Array, float]:
-        """Mean and covariance (denominator n) of the terms and the target over some folds, and the rows in them."""
-        estimate = _higher(m).estimate(used)
-        mean, covariance = self.lifted.gathered(*self.products.second_moments(estimate))
         # The target is measured from the reference point of the sums, and wanted as it is.
         mean[-1] += self.shift
-        return mean, covariance, estimate.count
+        return _Solved(_massive(mean, covariance, n, masses.each), masses, products)
+
+    def moments(self, m: Moments, used: NDArray[np.bool_]) -> tuple[Array, float]:
+        """Means of products of the constant, the terms and the target over some folds, and the rows in them."""
+        estimate = _higher(m).estimate(used)
+        return self.lifted.gathered(self.products.second_moments(estimate.moments)), estimate.count
 
 
 def _higher(m: Moments) -> HigherSums:
@@ -265,10 +266,12 @@ def _held_out(m: Moments, problem: _Problem, solved: _Solved) -> float:
     for k in np.flatnonzero(counted):
         if counted.sum() - counted[k] < 3:
             continue
-        fold = np.arange(m.folds) == k
-        fields = _massive(*problem.moments(m, ~fold), solved.masses.each)
+        products, held = problem.moments(m, np.arange(m.folds) == k)
+        n = solved.fields.count - held
+        rest = (solved.fields.count * solved.products - held * products) / n
+        fields = _massive(*centred(rest), n, solved.masses.each)
         beta = np.append(-conditional(fields.covariance, inputs, last).coefficients[:, 0], 1.0)
-        mean, covariance, held = problem.moments(m, fold)
+        mean, covariance = centred(products)
         # Mean squared error of the held-out rows: their spread, and how far off their mean is.
         error = beta @ covariance @ beta + float(beta @ (mean - fields.mean)) ** 2
         measured = _measured(fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 from cumulant.errors import OptionError
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.lift import Lifted
-from cumulant.solve.linear import conditional
-from cumulant.solve.predictive import Fields, Predictive, predict
+from cumulant.solve.linear import Conditional
+from cumulant.solve.predictive import Fields, Predictive, leverage, residual_variance
 from cumulant.solve.target_law import TargetLaw
 
 if TYPE_CHECKING:
@@ -81,8 +82,7 @@ class TaylorLaw(TargetLaw):
 
     def _polynomial(self, origin: Array) -> dict[tuple[int, ...], float]:
         """Coefficients of y − ȳ in the deviations from ``origin``, but for y's own."""
-        m = len(self.lifted)
-        beta = conditional(self.terms.covariance, np.arange(m), np.array([m])).coefficients[:, 0]
+        beta = self._given.coefficients[:, 0]
         offset = (origin - self.lifted.reference) / self.lifted.scale
         constant = origin[self.target] - self.terms.mean[-1] + beta @ self.terms.mean[:-1]
         out: dict[tuple[int, ...], float] = {(): float(constant)}
@@ -94,8 +94,18 @@ class TaylorLaw(TargetLaw):
     @property
     def residual_variance(self) -> float:
         """Variance of a new value about ȳ at the mean of the terms, in the units of the target squared."""
-        _, scale, _ = predict(self.terms, np.append(self.terms.mean[:-1], np.nan)[None, :], self._last)
-        return float(scale[0, 0]) ** 2
+        return self._noise[0] * (1 + 1 / self.terms.count + self.terms.leverage)
+
+    @cached_property
+    def _given(self) -> Conditional:
+        """The target given all terms."""
+        return self.terms.given(np.arange(len(self.lifted)), self._last)
+
+    @cached_property
+    def _noise(self) -> tuple[float, float]:
+        """Variance of the residuals, and its degrees of freedom."""
+        variance, df = residual_variance(self.terms, self._given, np.arange(len(self.lifted)), self._last)
+        return float(variance[0]), df
 
     @property
     def _last(self) -> Index:
@@ -151,8 +161,7 @@ class TaylorLaw(TargetLaw):
 
         They add up to ȳ less the mean of the target. Inputs that are not known are averaged over.
         """
-        last = self._last
-        beta = conditional(self.terms.covariance, np.arange(len(self.lifted)), last).coefficients[:, 0]
+        beta = self._given.coefficients[:, 0]
         out = np.empty((len(x), len(self.lifted)))
         for here, points, filled in self._filled(self.without_target(x)):
             terms = self.lifted.forward(filled).reshape(len(here), points, -1).mean(axis=1)
@@ -162,29 +171,26 @@ class TaylorLaw(TargetLaw):
     def spread(self) -> Array:
         """Standard deviation over rows of what each term adds to ȳ, in the units of the target (M,)."""
         g = self.terms
-        beta = conditional(g.covariance, np.arange(len(self.lifted)), self._last).coefficients[:, 0]
+        beta = self._given.coefficients[:, 0]
         measured = g.covariance if g.measured is None else g.measured
         return np.asarray(np.abs(beta) * np.sqrt(np.diag(measured)[:-1]))
 
     def _predict(self, x: Array, *, scales: bool) -> tuple[Array, Array, Array]:
         n = len(x)
-        mean, scale, degrees = np.empty(n), np.full(n, np.nan), np.full(n, np.nan)
+        mean, scale = np.empty(n), np.full(n, np.nan)
         for here, points, filled in self._filled(x):
-            m, s, df = (a.reshape(len(here), points) for a in self._on_terms(filled, scales=scales))
+            deviation = self.lifted.forward(filled) - self.terms.mean[:-1]
+            m = (self.terms.mean[-1] + deviation @ self._given.coefficients[:, 0]).reshape(len(here), points)
             mean[here] = m.mean(axis=1)
             if scales:
-                scale[here] = np.sqrt((s**2).mean(axis=1) + m.var(axis=1))
-                degrees[here] = df[:, 0]
-        return mean, scale, degrees
+                inflation = 1 + 1 / self.terms.count + self.terms.leverage
+                each = inflation + leverage(self.terms, self._given.observed, deviation).reshape(len(here), points)
+                scale[here] = np.sqrt(self._noise[0] * each.mean(axis=1) + m.var(axis=1))
+        return mean, scale, np.full(n, self._noise[1] if scales else np.nan)
 
     def _filled(self, x: Array) -> Iterator[tuple[Index, int, Array]]:
         needed = np.unique(self.lifted.factors[self.lifted.factors >= 0])
         return self.filled(x, needed, BLOCK // max(len(self.lifted.factors), 1))
-
-    def _on_terms(self, x: Array, *, scales: bool) -> tuple[Array, Array, Array]:
-        terms = np.column_stack([self.lifted.forward(x), np.full(len(x), np.nan)])
-        mean, scale, degrees = predict(self.terms, terms, self._last, scales=scales)
-        return mean[:, 0], scale[:, 0], degrees
 
     # ------------------------------------------------------------------ files
 
