@@ -9,7 +9,9 @@ import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from cumulant.data import nyc_flights
 
@@ -55,6 +57,15 @@ def test_importing_the_package_imports_nothing_slow() -> None:
     loaded = "import sys, cumulant; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True).stdout
     assert SLOW_TO_IMPORT & set(modules.split()) == set()
+
+
+def test_a_regression_from_a_file_imports_no_special_functions(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"x": [1.0, 2.0, 4.0, 5.0], "y": [1.0, 3.0, 2.0, 4.0]}), path)
+    code = f"import sys, cumulant as cm; str(cm.fit({str(path)!r}, prior=None).summary('y')); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    # They would take longer to import than the regression takes.
+    assert {"scipy.special", "scipy.linalg", "scipy.stats"} & set(done.stdout.split()) == set()
 
 
 def test_each_optional_package_is_an_extra_and_all_of_them_are_in_all() -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.errors import DataError, OptionError
-from cumulant.notebook.recognise import recognise
 from cumulant.solve.exact import Solution, solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.predictive import Fields
@@ -167,6 +166,9 @@ def _about(r: Reduced) -> str:
     p = len(r.columns)
     before = p + p * (p + 1) // 2
     said = f"symmetric under {r.declared}: {r.parameters:,} parameters instead of {before:,}"
+    # The notebook brings SciPy with it, which takes longer to import than most models take to solve.
+    from cumulant.notebook.recognise import recognise
+
     found = recognise(Gaussian(), r.group) if p <= MOST_RECOGNISED else None
     return said if found is None else f"{said}; its class is the page {found.page.name} of the notebook"
 
