@@ -10,6 +10,7 @@ import pytest
 
 import cumulant as cm
 from cumulant.errors import ColumnError, CumulantWarning, DataError, IncompatibleError, OptionError, SourceError
+from cumulant.measure.requirement import Requirement
 from helpers import TABLES, mixed_with_gaps
 from sameness import same_moments
 
@@ -233,3 +234,33 @@ def test_a_killed_worker_does_not_change_the_result(client: distributed.Client, 
     assert died.exists()
     assert set(client.nthreads()) != before
     same_moments(cm.measure(frame, weights="w"), many)
+
+
+@pytest.mark.parametrize("requirement", [Requirement(4), Requirement(3, target="y"), Requirement(4, within=40)])
+def test_higher_orders_in_partitions_are_those_of_the_whole(requirement: Requirement) -> None:
+    x = RNG(5).gamma(2.0, size=(700, 3))
+    frame = pd.DataFrame(x, columns=list("xyz"))
+    frame.loc[::50, "x"] = np.nan
+    with pytest.warns(CumulantWarning, match="14 of 700 rows have a missing cell") as caught:
+        m = cm.measure(partitions(frame, npartitions=7), requirement=requirement)
+    assert len(caught) == 1
+    with pytest.warns(CumulantWarning, match="14 of 700 rows"):
+        whole = cm.measure(frame, requirement=requirement)
+    same_moments(whole, m)
+    assert m.higher is not None
+    np.testing.assert_array_equal(m.higher.rows, whole.higher.rows)
+    np.testing.assert_allclose(m.higher.sums, whole.higher.sums, rtol=1e-10, atol=1e-9)
+    with pytest.warns(CumulantWarning, match="14 of 700 rows"):
+        again = cm.measure(partitions(frame, npartitions=2), like=m)
+    np.testing.assert_allclose(again.higher.sums, whole.higher.sums, rtol=1e-10, atol=1e-9)
+
+
+def test_a_polynomial_from_partitions() -> None:
+    x = RNG(6).normal(size=(4000, 2))
+    frame = pd.DataFrame({"x": x[:, 0], "y": x[:, 0] ** 2 + 0.1 * x[:, 1]})
+    m = cm.measure(partitions(frame, npartitions=3), requirement=cm.Taylor(3).requires())
+    model = cm.solve(m, cm.Taylor(3), target="y")
+    whole = cm.fit(frame, cm.Taylor(3), target="y")
+    given = {"x": [0.5, 2.0]}
+    np.testing.assert_allclose(model.predict("y", given=given), whole.predict("y", given=given), rtol=1e-9)
+    assert whole.predict("y", given=given) == pytest.approx([0.25, 4.0], abs=0.05)

@@ -188,3 +188,11 @@ def test_a_model_is_fitted_to_a_table_in_partitions(spark: Any) -> None:
     frame = TABLES["mixed"](RNG(12), 300)
     one, many = cm.fit(frame, target="price"), cm.fit(on_spark(spark, frame, 4), target="price")
     pd.testing.assert_frame_equal(one.summary().table, many.summary().table, rtol=1e-9)
+
+
+def test_higher_orders_in_partitions_are_those_of_the_whole(spark: Any) -> None:
+    frame = pd.DataFrame(RNG(9).gamma(2.0, size=(300, 3)), columns=list("xyz"))
+    whole, m = cm.measure(frame, order=4), cm.measure(on_spark(spark, frame, 4), order=4)
+    same_moments(whole, m)
+    assert m.higher is not None
+    np.testing.assert_allclose(m.higher.sums, whole.higher.sums, rtol=1e-10, atol=1e-9)

@@ -31,8 +31,9 @@ from cumulant import errors, storage
 from cumulant.errors import CumulantError, CumulantWarning, DataError, OptionError
 from cumulant.lift import Categorical, Schema
 from cumulant.lift.schema import LiftSpec, unknown_column
-from cumulant.measure.measure import measure
+from cumulant.measure.measure import LEFT_OUT, measure, with_room
 from cumulant.measure.moments import Moments
+from cumulant.measure.requirement import Requirement
 from cumulant.measure.threads import one_core
 from cumulant.source import open_table
 from cumulant.source.table import HEAD_ROWS
@@ -59,6 +60,7 @@ Span = tuple[int | None, int | None]
 Spans = list[Span]
 # Moments that one task adds: few enough to hold at once, enough to keep the tree of 10⁵ partitions six levels deep.
 FAN_IN = 8
+SECOND_ORDER = Requirement(2)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Options:
     levels: int
     precision: str
     rows: int | str | None
+    requirement: Requirement = SECOND_ORDER
 
     @staticmethod
     def of(
@@ -212,7 +215,7 @@ def _is_full(category: Categorical, options: Options) -> bool:
 
 def _start_like(like: Moments, options: Options) -> Moments:
     weighting = like.weighting if options.weights is None else options.weight_kind
-    return Moments.empty(like.schema, like.shift, folds=like.folds, weighting=weighting, exact=like.exact)
+    return like.none(weighting)
 
 
 def _spans(counts: list[int], options: Options, *, by_index: bool) -> Spans:
@@ -285,8 +288,7 @@ def begin(rows: Any, options: Options) -> bytes:
             warnings.simplefilter("always")
             m = options.measure(rows)
         notes = [str(w.message) for w in caught if issubclass(w.category, CumulantWarning)]
-        empty = Moments.empty(m.schema, m.shift, folds=m.folds, weighting=m.weighting, exact=m.exact)
-        arrays, meta = empty.to_state()
+        arrays, meta = with_room(m.none(), options.requirement).to_state()
         beside = {"notes": notes, "rows": len(rows), "empty_columns": bool(m._void)}
         return storage.encode("moments", arrays, {**meta, **beside})
 
@@ -299,7 +301,10 @@ def part(rows: Any, seen: Callable[[], int], place: int, start: bytes, span: Spa
     def look() -> bytes:
         like, _ = told(start)
         first, expected = span
-        m = like if rows is None else options.measure(rows, like=like, first=first)
+        with warnings.catch_warnings():
+            # Of rows that are not in all moments the whole table says how many.
+            warnings.filterwarnings("ignore", f".*{LEFT_OUT}", CumulantWarning)
+            m = like if rows is None else options.measure(rows, like=like, first=first)
         if expected is not None and seen() != expected:
             raise DataError(
                 f"had {expected:,} rows when they were counted and {seen():,} when they were measured; the table must "

@@ -43,6 +43,7 @@ SHARES = 16
 # Fewer cells are summed before a second thread has started.
 PARALLEL_CELLS = 500_000
 MISSING = ("integrate", "drop", "error")
+LEFT_OUT = "rows have a missing cell and are left out of the moments of order 3"
 PUSHDOWN = ("auto", True, False)
 PRECISIONS = ("auto", "double", "compensated")
 # Tables that an engine holds in partitions on many machines: the package they come from, and who measures them.
@@ -305,7 +306,7 @@ def measure(
         _refuse_levels(schema, folds)
         with one_blas_thread(len(schema.fields)):
             start = _begin(schema, head, folds, weighting, precision)
-        start = _with_room(start, required)
+        start = with_room(start, required)
     asked = pushdown if kept is None else False
     stream = _in_place(table, side, start, pilot, missing, levels, asked=asked, others=batches)
     if isinstance(stream, Moments):
@@ -339,17 +340,17 @@ def _measure_elsewhere(
         if value is not None:
             remedy = "pass it to cumulant.solve" if name == "symmetry" else "leave it out, or bring the rows here"
             raise OptionError(f"{name}= is for one machine, not for {where}; {remedy}")
-    if required.order > 2:
-        raise OptionError(f"order={required.order} is for one machine; on {where}, moments have order 2")
     if engine is None:
+        if required.order > 2:
+            raise OptionError(f"order={required.order} is for one machine; on {where}, moments have order 2")
         from cumulant.measure.device import measure_device
 
         return measure_device(data, like=like, **options)
     from cumulant.measure.cluster import Options
 
     kind = f"{engine[1].removeprefix('measure_').title()} {type(data).__name__}"
-    measured: Moments = getattr(import_module(engine[0]), engine[1])(data, Options.of(kind, **options), like)
-    return measured
+    chosen = Options.of(kind, requirement=required, **options)
+    return _told(getattr(import_module(engine[0]), engine[1])(data, chosen, like))
 
 
 def _resumed(table: Table, rows: int, stream: Iterator[pa.RecordBatch]) -> tuple[int, Iterator[pa.RecordBatch]]:
@@ -370,7 +371,14 @@ def _under(symmetry: Any, data: Any, **options: Any) -> Any:
     return symmetry.measure(data, **options)
 
 
-def _with_room(start: Moments, required: Requirement) -> Moments:
+def with_room(start: Moments, required: Requirement) -> Moments:
+    """The start with room for the sums that a theory requires.
+
+    Raises
+    ------
+    ResourceError
+        They would not fit in memory.
+    """
     required = required.of(len(start.columns))
     if required.order == 2:
         return start
@@ -387,8 +395,8 @@ def _told(m: Moments) -> Moments:
     if m.higher is not None and m.higher.rows.sum() < m.rows.sum():
         left = int(m.rows.sum() - m.higher.rows.sum())
         warnings.warn(
-            f"{left:,} of {m.rows.sum():,} rows have a missing cell and are left out of the moments of order 3 to "
-            f"{m.order}; impute them first, or choose columns= without gaps, to use them",
+            f"{left:,} of {m.rows.sum():,} {LEFT_OUT} to {m.order}; impute them first, or choose columns= "
+            "without gaps, to use them",
             CumulantWarning,
             stacklevel=3,
         )
