@@ -13,6 +13,8 @@ __all__ = ["Field"]
 
 # Rows that are conditioned on all at once: their propagator is a matrix of 200 MB.
 DENSE_ROWS = 5000
+# Of more rows the field is split: long waves are seen everywhere, short ones within blocks of near rows.
+MOST_ROWS = 1_000_000
 METRICS = ("auto", "unit", "diagonal", "full")
 SCALES = ("auto", "identity", "log", "power")
 NOISES = ("auto", "constant")
@@ -58,7 +60,7 @@ class Field:
     Examples
     --------
     >>> Field().requires()
-    Requirement(order=2, rows=5,000)
+    Requirement(order=2, rows=1,000,000)
     """
 
     propagators: str | Propagator | tuple[Propagator, ...] = "auto"
@@ -80,7 +82,7 @@ class Field:
 
     def requires(self) -> Requirement:
         """Second moments, for all that is not about the target, and rows, which the field is conditioned on."""
-        return Requirement(order=2, rows=DENSE_ROWS)
+        return Requirement(order=2, rows=MOST_ROWS)
 
     @property
     def chosen(self) -> tuple[Propagator, ...] | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Hyper", "adapted", "composed", "parts_of"]
+__all__ = ["Hyper", "adapted", "adapted_together", "composed", "parts_of", "started"]
 
 # The level of the field, in units of its amplitude: as good as unknown, once the target is centred.
 LEVEL = 10.0
@@ -133,6 +133,23 @@ def adapted(
         options={"maxiter": steps, "maxfun": steps + 5},
     )  # fmt: skip
     return search.hyper(found.x), -float(found.fun)
+
+
+def adapted_together(sets: list[tuple[Array, Array, Array]], start: Hyper, steps: int, criterion: str) -> Hyper:
+    """As `adapted`, for several sets of inputs, targets and displacements at once, with one factor common to scales."""
+    from scipy.optimize import minimize
+
+    searches = [_Search(x, y, np.ones(len(y)), dither, start, False, criterion) for x, y, dither in sets]
+
+    def total(flat: Array) -> tuple[float, Array]:
+        each = [search(flat) for search in searches]
+        return sum(value for value, _ in each), np.sum([slope for _, slope in each], axis=0)
+
+    found = minimize(
+        total, searches[0].flat(start), jac=True, method="L-BFGS-B", bounds=searches[0].bounds,
+        options={"maxiter": steps, "maxfun": steps + 5},
+    )  # fmt: skip
+    return searches[0].hyper(found.x)
 
 
 @dataclass(frozen=True, eq=False)

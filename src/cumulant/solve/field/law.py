@@ -10,6 +10,7 @@ import numpy as np
 
 from cumulant.solve.field.density import Component, Mixed
 from cumulant.solve.field.member import Member
+from cumulant.solve.field.split_member import SplitMember
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.target_law import TargetLaw
 
@@ -23,6 +24,8 @@ __all__ = ["FieldLaw"]
 
 # Numbers in the propagator between new rows and those conditioned on that are held at once.
 BLOCK = 1 << 22
+# New rows at once where the field was conditioned block by block.
+AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ class FieldLaw(TargetLaw):
     inputs: Index
     centre: Array
     width: Array
-    members: tuple[Member, ...]
+    members: tuple[Member | SplitMember, ...]
 
     def couplings(self, about: str) -> dict[tuple[int, ...], float]:
         """Those of F to second order; of higher order there are infinitely many."""
@@ -80,7 +83,8 @@ class FieldLaw(TargetLaw):
         return Mixed(name, tuple(components))
 
     def _standardised(self, x: Array) -> Iterator[tuple[Index, int, Array]]:
-        most = max(1, BLOCK // max(len(self.members[0].rows), 1))
+        first = self.members[0]
+        most = max(1, BLOCK // max(len(first.rows), 1)) if isinstance(first, Member) else AT_ONCE
         for here, points, filled in self.filled(x, self.inputs, most):
             yield here, points, (filled[:, self.inputs] - self.centre) / self.width
 
@@ -90,7 +94,9 @@ class FieldLaw(TargetLaw):
         """Arrays and plain data that determine it."""
         arrays, base = self.base.to_state()
         arrays |= {"visible": self.visible, "fixed": self.fixed, "inputs": self.inputs, "centre": self.centre}
-        arrays |= {"width": self.width, "rows": self.members[0].rows}
+        arrays |= {"width": self.width}
+        if isinstance(self.members[0], Member):
+            arrays |= {"rows": self.members[0].rows}
         members = []
         for i, member in enumerate(self.members):
             own, meta = member.to_state()
@@ -101,11 +107,14 @@ class FieldLaw(TargetLaw):
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> FieldLaw:
         """The law that `to_state` described."""
-        members = []
+        members: list[Member | SplitMember] = []
         for i, about in enumerate(meta["members"]):
             start = f"member{i}."
             own = {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
-            members.append(Member.from_state(own, about, arrays["rows"]))
+            whole = "rows" in arrays
+            members.append(
+                Member.from_state(own, about, arrays["rows"]) if whole else SplitMember.from_state(own, about)
+            )
         base = GaussianLaw.from_state(arrays, meta["base"])
         return cls(
             base, int(meta["target"]), arrays["visible"], arrays["fixed"], arrays["inputs"], arrays["centre"],

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.theory.field import DENSE_ROWS
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -27,13 +25,13 @@ def varying(table: Array, targets: Index) -> Index:
     return np.flatnonzero(moves)
 
 
-def usable(law: GaussianLaw, rows: Array, targets: Index) -> tuple[Array, list[str]]:
-    """Rows whose target is known, at most as many as are conditioned on, gaps at their mean given the other inputs."""
+def usable(law: GaussianLaw, rows: Array, targets: Index, most: int) -> tuple[Array, list[str]]:
+    """At most so many rows whose target is known, gaps at their mean given the other inputs."""
     notes = []
     table = rows[~np.isnan(rows[:, targets]).any(axis=1)]
-    if len(table) > DENSE_ROWS:
-        notes.append(f"conditioned on {DENSE_ROWS:,} of {len(table):,} rows, evenly spread")
-        table = table[np.linspace(0, len(table) - 1, DENSE_ROWS).astype(np.int64)]
+    if len(table) > most:
+        notes.append(f"conditioned on {most:,} of {len(table):,} rows, evenly spread")
+        table = table[np.linspace(0, len(table) - 1, most).astype(np.int64)]
     gaps = np.isnan(table).any(axis=1)
     if gaps.any():
         bare = table[gaps]

@@ -17,6 +17,7 @@ from cumulant.solve.field.classes import candidates, condition_classes
 from cumulant.solve.field.conditioning import heavy_tailed
 from cumulant.solve.field.density import Component, stacked
 from cumulant.solve.field.evidence import adapted, parts_of, started
+from cumulant.solve.field.large import of_many_rows, sampled
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.member import Member
 from cumulant.solve.field.rows import usable, varying
@@ -24,12 +25,14 @@ from cumulant.solve.field.scale import Scale, scales
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.predictive import Fields
+from cumulant.theory.field import DENSE_ROWS, MOST_ROWS
 from cumulant.theory.propagators import Laplace, Linear, Matern, Propagator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
+    from cumulant.solve.field.split_member import SplitMember
     from cumulant.theory.field import Field
 
     Array = NDArray[np.float64]
@@ -70,26 +73,38 @@ def solve_field(
         raise DataError("a field on function space is conditioned on rows, not on moments; use cm.fit(table, …)")
     base = solve_exact(m, prior, None)
     law = GaussianLaw(Fields.of(base))
-    table, notes = usable(law, rows, targets)
+    number = isinstance(m.schema.lifts[m.schema.column_of_field[m.schema.independent][targets[0]]], Numeric)
+    table, notes = usable(law, rows, targets, MOST_ROWS if number else DENSE_ROWS)
     inputs, spread = varying(table, targets), table.std(axis=0)
     if len(table) < FEWEST_ROWS or not spread[targets].any() or not len(inputs):
         why = f"{len(table)} rows, of which the target or all inputs are constant, leave a field nothing to follow"
         return Solved(law, base.prior, (*base.notes, *notes, f"{why}: the law is Gaussian"), base.warnings)
     remedy = "fit fewer rows, or cm.Taylor(), which needs moments alone"
-    refuse_if_beyond_memory(MATRICES * len(table) ** 2, f"propagators of {len(table):,} rows", remedy)
+    needed = MATRICES * (min(len(table), DENSE_ROWS) ** 2 + table.size)
+    refuse_if_beyond_memory(needed, f"propagators of {len(table):,} rows", remedy)
     p = len(law.mean)
     visible, fixed = np.arange(p), np.full(p, np.nan)
-    if not isinstance(m.schema.lifts[m.schema.column_of_field[m.schema.independent][targets[0]]], Numeric):
+    if not number:
         chosen = theory.chosen or candidates(len(inputs), product=len(inputs) <= PRODUCT_INPUTS)
         field = condition_classes(table[:, inputs], level_of(table[:, targets]), 1 + len(targets), chosen)
         mixed = ClassLaw(law, targets, visible, fixed, inputs, field)
         return Solved(mixed, base.prior, (*base.notes, *notes, field.note), base.warnings)
     y = int(targets[0])
     centre, width = table[:, inputs].mean(axis=0), spread[inputs]
-    problem = _Problem(np.ascontiguousarray((table[:, inputs] - centre) / width), table[:, y], theory)
-    members, said = problem.members()
+    x = np.ascontiguousarray((table[:, inputs] - centre) / width)
+    members, said = _members(x, table[:, y].copy(), theory)
     found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members)
     return Solved(found, base.prior, (*base.notes, *notes, *said), base.warnings)
+
+
+def _members(x: Array, y: Array, theory: Field) -> tuple[tuple[Member | SplitMember, ...], tuple[str, ...]]:
+    """What is mixed: fields conditioned on all rows at once, or of many rows block by block."""
+    some = np.arange(len(y)) if len(y) <= DENSE_ROWS else sampled(len(y))
+    members, said = _Problem(x[some], y[some], theory).members()
+    if len(some) == len(y):
+        return members, said
+    spread = y + _Problem(x, y, theory).dither
+    return of_many_rows(members, x, y, spread, flows=theory.metric in ("auto", "full"))
 
 
 @dataclass(frozen=True, eq=False)
