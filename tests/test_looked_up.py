@@ -49,6 +49,15 @@ def test_a_vector_is_looked_up_by_its_length():
     assert p @ square**2 == pytest.approx(np.mean((x**2).sum(axis=1) ** 2), rel=1e-6)
 
 
+def test_later_rows_are_looked_up_too():
+    x, group = double_well(4_000), sym.z2(["x"])
+    half = cm.fit({"x": x[:2_000]}, cm.Polynomial(4), symmetry=group)
+    whole = cm.fit({"x": x}, cm.Polynomial(4), symmetry=group)
+    assert half.update({"x": x[2_000:]}).couplings() == pytest.approx(whole.couplings(), rel=1e-9)
+    assert whole.symmetries.parameters == (4, 2)
+    assert whole.universality().page.name == "phi4"
+
+
 def test_what_the_notebook_does_not_hold_is_refused():
     x = np.random.default_rng(0).normal(size=(50, 2))
     with pytest.raises(OptionError, match="no page"):
@@ -61,7 +70,7 @@ def test_what_the_notebook_does_not_hold_is_refused():
 def test_a_fit_under_a_group_is_looked_up_and_says_so():
     x = double_well(3_000)
     model = cm.fit({"x": x}, cm.Polynomial(4), symmetry=sym.z2(["x"]))
-    answer = cm.notebook.lookup(cm.Polynomial(4), sym.z2(["x"]), model.moments)
+    answer = cm.notebook.lookup(cm.Polynomial(4), sym.z2(["x"]), model.symmetries.moments)
     assert any("page phi4 of the notebook" in note for note in model.notes)
     assert model.couplings()["x", "x"] == pytest.approx(answer.couplings["a"] / 2, rel=1e-9)
     assert model.couplings()[("x",) * 4] == pytest.approx(answer.couplings["b"] / 24, rel=1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +80,22 @@ class Imposed:
             flops=(cost(p), blocks if found.strength == 1 else cost(p)),
             tried=tried,
             curve=np.stack(found.curve),
+            moments=moments,
+        )
+
+    @staticmethod
+    def looked_up(declared: Declared, order: int, moments: Moments) -> Imposed:
+        """Of couplings that the notebook gave: as many as there are invariants to some order."""
+        from cumulant.symmetry import parameters
+
+        p, orders = declared.group.degree, range(1, order + 1)
+        return Imposed(
+            declared=declared,
+            state="declared",
+            strength=1.0,
+            parameters=(sum(comb(p + k - 1, k) for k in orders), sum(parameters(declared.group, k) for k in orders)),
+            flops=(cost(p), cost(p)),
+            tried=((str(declared), float("nan"), p),),
             moments=moments,
         )
 

@@ -123,11 +123,14 @@ def _looked_up(
         )
     if prior not in ("auto", None):
         raise OptionError(f"prior={prior!r}: couplings that are looked up take none; leave it out")
-    solved = solve_looked_up(m, ansatz, group)
+    bound = declared(symmetry).on(m.columns)
+    solved = solve_looked_up(m, ansatz, bound.group)
     for note in solved.warnings:
         warnings.warn(note, CumulantWarning, stacklevel=4)
     named = target if target is None or isinstance(target, str) else None
-    return Model(m.schema, solved.law, solved.prior, m.notes + solved.notes + solved.warnings, named, m)
+    notes = m.notes + solved.notes + solved.warnings
+    imposed = Imposed.looked_up(bound, ansatz.order, m)
+    return Model(m.schema, solved.law, solved.prior, notes, named, None, symmetries=imposed, theory=ansatz)
 
 
 def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
