@@ -133,6 +133,12 @@ class Model:
         names = self.fields
         return {tuple(names[i] for i in at): value for at, value in self.law.couplings(about).items()}
 
+    def coupling_table(self) -> pd.DataFrame:
+        """Couplings about the mean and their errors, over the folds: coefficient, se, z, p and false-discovery rate q."""
+        from cumulant.explain.couplings import coupling_table
+
+        return coupling_table(self)
+
     def expanded(self) -> Model:
         """A model of the terms of a polynomial mean, each a column of its own, and the target: a regression on them.
 
