@@ -134,7 +134,7 @@ class Model:
         return {tuple(names[i] for i in at): value for at, value in self.law.couplings(about).items()}
 
     def coupling_table(self) -> pd.DataFrame:
-        """Couplings about the mean and their errors, over the folds: coefficient, se, z, p and false-discovery rate q."""
+        """Couplings about the mean with errors from the folds: coefficient, se, z, p and false-discovery rate q."""
         from cumulant.explain.couplings import coupling_table
 
         return coupling_table(self)
