@@ -10,6 +10,7 @@ import json
 import os
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,20 +75,22 @@ def run(options: Options) -> dict[str, Any]:
 
 def one_set(folder: str, name: str, most: int, gaps: bool) -> dict[str, Any]:
     """All splits of a set, or what becomes of them when inputs are missing."""
+    rows = [(_without if gaps else _split)(train, held, split) for split, train, held in splits(folder, name, most)]
+    return {key: mean_and_error([row[key] for row in rows]) for key in rows[0] if key != "chosen"} | (
+        {} if gaps else {"chosen": rows[-1]["chosen"]}
+    )
+
+
+def splits(folder: str, name: str, most: int) -> Iterator[tuple[int, Any, Any]]:
+    """Number, training rows and held-out rows of each split of a set."""
     import pandas as pd
 
     (path,) = (p for p in Path(folder).glob(f"{name}.csv*") if "splits" not in p.name)
     table = pd.read_csv(path).astype(float)
-    splits = pd.read_csv(Path(folder) / f"{name}.splits.csv.gz")
-    rows = []
-    for split in sorted(splits["split"].unique())[:most]:
-        test = splits["test_index"][splits["split"] == split].to_numpy()
-        train = table.drop(index=test).reset_index(drop=True)
-        held = table.iloc[test].reset_index(drop=True)
-        rows.append((_without if gaps else _split)(train, held, int(split)))
-    return {key: _mean_and_error([row[key] for row in rows]) for key in rows[0] if key != "chosen"} | (
-        {} if gaps else {"chosen": rows[-1]["chosen"]}
-    )
+    chosen = pd.read_csv(Path(folder) / f"{name}.splits.csv.gz")
+    for split in sorted(chosen["split"].unique())[:most]:
+        test = chosen["test_index"][chosen["split"] == split].to_numpy()
+        yield int(split), table.drop(index=test).reset_index(drop=True), table.iloc[test].reset_index(drop=True)
 
 
 def _fitted(train: Any) -> Any:
@@ -143,7 +146,7 @@ def _without(train: Any, held: Any, split: int) -> dict[str, float]:
     return out
 
 
-def _mean_and_error(values: list[float]) -> dict[str, float]:
+def mean_and_error(values: list[float]) -> dict[str, float]:
     a = np.array(values)
     return {"mean": float(a.mean()), "error": float(a.std(ddof=1) / np.sqrt(len(a))) if len(a) > 1 else float("nan")}
 
@@ -153,6 +156,21 @@ def _mean_and_error(values: list[float]) -> dict[str, float]:
 
 def block(record: dict[str, Any], table: Any, where: str) -> list[str]:
     """The tables of docs/accuracy.md."""
+    parts = beside_published(record, table, where)
+    parts += ["### Inputs that are missing", GAPS]
+    ways = ("integrated", "mean", "iterative")
+    head = ["", *(f"RMSE, {way}" for way in ways), *(f"log-likelihood, {way}" for way in ways)]
+    rows = [
+        [name, *(_pm(one[f"rmse {w}"], 3) for w in ways), *(_pm(one[f"log_likelihood {w}"], 2) for w in ways)]
+        for name, one in record["gaps"].items()
+    ]
+    parts.append(table(head, rows))
+    parts += [f"*{name}*: {text}" for name, text in record["published"]["source"].items()]
+    return parts
+
+
+def beside_published(record: dict[str, Any], table: Any, where: str) -> list[str]:
+    """Error, likelihood and coverage of each set, beside what was published."""
     published = record["published"]["sets"]
     peers = list(dict.fromkeys(peer for one in published.values() for peer in one))
     parts = [record["method"], where]
@@ -169,15 +187,6 @@ def block(record: dict[str, Any], table: Any, where: str) -> list[str]:
         for name, one in record["results"].items()
     ]
     parts.append(table(head, coverage))
-    parts += ["### Inputs that are missing", GAPS]
-    ways = ("integrated", "mean", "iterative")
-    head = ["", *(f"RMSE, {way}" for way in ways), *(f"log-likelihood, {way}" for way in ways)]
-    rows = [
-        [name, *(_pm(one[f"rmse {w}"], 3) for w in ways), *(_pm(one[f"log_likelihood {w}"], 2) for w in ways)]
-        for name, one in record["gaps"].items()
-    ]
-    parts.append(table(head, rows))
-    parts += [f"*{name}*: {text}" for name, text in record["published"]["source"].items()]
     return parts
 
 

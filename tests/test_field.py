@@ -192,6 +192,33 @@ def test_gaps_in_training_rows():
     assert np.isfinite(found.predict("y", given=waves(20, seed=5))).all()
 
 
+def test_scikit_learn_estimator():
+    pytest.importorskip("sklearn")
+    from cumulant.sklearn import FreeEnergyRegressor
+
+    table, new = waves(150), waves(100, seed=7)
+    inputs = ["a", "b", "c"]
+    ours = FreeEnergyRegressor(theory="field").fit(table[inputs], table["y"])
+    mean, spread = ours.predict(new[inputs], return_std=True)
+    assert ours.score(new[inputs], new["y"]) > 0.95
+    assert 0.5 < np.mean(np.abs(mean - new["y"]) < spread) < 0.9
+    with pytest.raises(OptionError, match="looks at the samples twice"):
+        ours.partial_fit(table[inputs], table["y"])
+    with pytest.raises(OptionError, match="choose"):
+        FreeEnergyRegressor(theory="all").fit(table[inputs], table["y"])
+
+
+def test_command_line(tmp_path):
+    from commandline import run
+
+    waves(80).to_csv(tmp_path / "w.csv", index=False)
+    model = tmp_path / "w.cumulant"
+    out = run("fit", tmp_path / "w.csv", "-o", model, "--target", "y", "--theory", "field")
+    assert out.code == 0, out
+    assert run("predict", model, tmp_path / "w.csv", "--target", "y").code == 0
+    assert run("fit", tmp_path / "w.csv", "-o", model, "--theory", "field", "--order", "3").code != 0
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 
 

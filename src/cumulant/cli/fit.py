@@ -74,8 +74,8 @@ def fit(
     theory: Annotated[
         o.Theory,
         typer.Option(
-            help="Straight lines (gaussian, the default), a mean that bends (taylor), or that and a spread of its own "
-            "(fluctuation); the last two need --target.",
+            help="Straight lines (gaussian, the default), a mean that bends (taylor), that and a spread of its own "
+            "(fluctuation), or any function at all (field); all but the first need --target.",
             rich_help_panel=o.CALCULATION,
         ),
     ] = o.Theory.auto,
@@ -182,12 +182,17 @@ def _same_file(out: Path, table: str) -> bool:
 
 
 def _theory(theory: o.Theory, order: str) -> Any:
-    if theory in (o.Theory.auto, o.Theory.gaussian):
-        if order not in ("auto", "2"):
+    if theory in (o.Theory.auto, o.Theory.gaussian, o.Theory.field):
+        known = ("auto",) if theory is o.Theory.field else ("auto", "2")
+        if order not in known:
             raise typer.BadParameter(
-                f"--order {order} is for --theory taylor or fluctuation; the Gaussian one is of order 2"
+                f"--order {order} is for --theory taylor or fluctuation; the Gaussian one is of order 2, a field of all"
             )
-        return "auto"
+        if theory is not o.Theory.field:
+            return "auto"
+        from cumulant.theory import Field
+
+        return Field()
     if order != "auto" and not order.isdigit():
         raise typer.BadParameter(f"--order {order!r}: give auto, or a number from 2 to 6")
     from cumulant.theory import Fluctuation, Taylor

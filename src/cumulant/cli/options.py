@@ -57,6 +57,7 @@ class Theory(StrEnum):
     gaussian = "gaussian"
     taylor = "taylor"
     fluctuation = "fluctuation"
+    field = "field"
 
 
 class WeightKind(StrEnum):

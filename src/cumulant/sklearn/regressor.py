@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from cumulant.errors import OptionError
 from cumulant.sklearn.base import FreeEnergy, finite_targets, free_names
+from cumulant.solve.auto import theory_of
 from cumulant.solve.linear import conditional
 from cumulant.source import Table
-from cumulant.theory import Fluctuation, Gaussian, Taylor
+from cumulant.theory import Field, Fluctuation, Gaussian, Taylor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,9 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
     density : "gaussian" or "fluctuating", default="gaussian"
         Whether the spread about the mean is the same everywhere and Gaussian, or has a strength that may vary and a
         shape of its own. The latter looks at samples a second time, so it cannot be fitted in pieces.
+    theory : "auto", "field" or a theory, default="auto"
+        The ansatz for the free energy: the one that ``order`` and ``density`` describe, a `cumulant.Field` with its
+        defaults, or any other. A field is conditioned on samples, so it cannot be fitted in pieces.
 
     Attributes
     ----------
@@ -101,6 +105,7 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
         weight_kind: str = "frequency",
         order: int | str = 2,
         density: str = "gaussian",
+        theory: Any = "auto",
     ) -> None:
         self.prior = prior
         self.missing = missing
@@ -108,8 +113,13 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
         self.weight_kind = weight_kind
         self.order = order
         self.density = density
+        self.theory = theory
 
     def _theory(self) -> Any:
+        if isinstance(self.theory, str) and self.theory == "field":
+            return Field()
+        if not (isinstance(self.theory, str) and self.theory == "auto"):
+            return theory_of(self.theory)
         if self.density not in ("gaussian", "fluctuating"):
             raise OptionError(f"density={self.density!r}: choose 'gaussian' or 'fluctuating'")
         if self.density == "fluctuating":
@@ -139,13 +149,14 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
             A cell cannot be measured, or shapes or options are wrong; the message names which.
         """
         table = self._fit(X, y, sample_weight, first=True)
-        self._solved(table if self.density == "fluctuating" else None)
+        self._solved(table if self._theory().requires().rows else None)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Add more samples; in any number of pieces the same as `fit` on all at once. Parameters as in `fit`."""
-        if self.density == "fluctuating":
-            raise OptionError("density='fluctuating' looks at the samples twice; use fit, or density='gaussian'")
+        if self._theory().requires().rows:
+            option = "density='fluctuating'" if self.density == "fluctuating" else f"theory={self.theory!r}"
+            raise OptionError(f"{option} looks at the samples twice; use fit, or a theory that moments are enough for")
         self._fit(X, y, sample_weight, first=not hasattr(self, "moments_"))
         return self
 
