@@ -214,9 +214,38 @@ def test_command_line(tmp_path):
     waves(80).to_csv(tmp_path / "w.csv", index=False)
     model = tmp_path / "w.cumulant"
     out = run("fit", tmp_path / "w.csv", "-o", model, "--target", "y", "--theory", "field")
-    assert out.code == 0, out
-    assert run("predict", model, tmp_path / "w.csv", "--target", "y").code == 0
-    assert run("fit", tmp_path / "w.csv", "-o", model, "--theory", "field", "--order", "3").code != 0
+    assert out.status == 0, out
+    assert run("predict", model, tmp_path / "w.csv", "--target", "y").status == 0
+    assert run("fit", tmp_path / "w.csv", "-o", model, "--theory", "field", "--order", "3").status != 0
+
+
+def test_combinations_of_inputs_are_found():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 6))
+    # One direction across all inputs.
+    y = np.sin(3 * x @ np.ones(6) / 6**0.5) + 0.05 * rng.normal(size=200)
+    table = pd.DataFrame(x, columns=list("abcdef")).assign(y=y)
+    full, diagonal = (
+        cm.fit(table, cm.Field(Matern(2.5), metric=metric, scale="identity"), target="y", progress=False)
+        for metric in ("full", "diagonal")
+    )
+    assert "combined inputs" in full.notes[-1]
+    new = rng.normal(size=(500, 6))
+    truth = np.sin(3 * new @ np.ones(6) / 6**0.5)
+    error = [np.std(m.predict("y", given=pd.DataFrame(new, columns=list("abcdef"))) - truth) for m in (full, diagonal)]
+    assert error[0] < 0.7 * error[1]
+
+
+def test_noise_that_varies_is_seen():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, size=400)
+    table = pd.DataFrame({"x": x, "y": np.sin(3 * x) + np.exp(1.5 * x) * 0.2 * rng.normal(size=400)})
+    found = cm.fit(table, cm.Field(), target="y", progress=False)
+    assert "noise that varies" in found.notes[-1]
+    width = found.predict("y", given={"x": [-0.9, 0.9]}, output="density").scale
+    assert width[1] > 3 * width[0]
+    constant = cm.fit(table, cm.Field(noise="constant"), target="y", progress=False)
+    assert "varies" not in constant.notes[-1]
 
 
 # ------------------------------------------------------------------------------------------------ bad input

@@ -37,6 +37,10 @@ __all__ = [
 ]
 
 
+# Up to so many inputs differences are squared one by one.
+FEW_INPUTS = 24
+
+
 class Propagator(ABC):
     """⟨f(x) f(x′)⟩ of a Gaussian field f of inputs x: symmetric and of no negative eigenvalue.
 
@@ -481,7 +485,11 @@ def _restored(value: Any) -> Any:
 
 
 def squared_distances(x: Array, y: Array) -> Array:
-    """|x_i − y_j|² (n, m), never negative, good to rounding of the largest |x|²."""
+    """|x_i − y_j|² (n, m): of few inputs exact, so that equal rows are at no distance; else good to rounding of |x|²."""
+    if x.shape[1] <= FEW_INPUTS:
+        from scipy.spatial.distance import cdist
+
+        return np.asarray(cdist(x, y, "sqeuclidean"))
     out = x @ y.T
     out *= -2
     out += (x**2).sum(axis=1)[:, None]

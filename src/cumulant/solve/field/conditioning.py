@@ -17,9 +17,14 @@ from cumulant.solve.shapes import DEGREES, StudentT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cumulant.theory.propagators import Propagator
+
     Array = NDArray[np.float64]
 
-__all__ = ["Conditioned", "condition", "factored", "heavy_tailed"]
+__all__ = ["Conditioned", "condition", "factored", "heavy_tailed", "propagated"]
+
+# Rows whose propagator is computed all at once, and of more rows so many at a time.
+WHOLE_ROWS, BLOCK_ROWS = 1500, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +33,6 @@ class Conditioned:
 
     Parameters
     ----------
-    root
-        Lower Cholesky factor of K + N (n, n).
     dual
         a = (K + N)⁻¹ y (n,).
     amplitude
@@ -40,7 +43,6 @@ class Conditioned:
         ln Z, in nats.
     """
 
-    root: Array
     dual: Array
     amplitude: float
     inverse: Array
@@ -116,8 +118,21 @@ def condition(propagator: Array, noise: Array, y: Array) -> Conditioned | None:
     if root is None:
         return None
     dual = lapack.dpotrs(root, y, lower=1)[0]
-    lower = lapack.dpotri(root, lower=1)[0]
-    inverse = lower + np.tril(lower, -1).T
     amplitude = max(float(y @ dual) / n, 1e-300)
     evidence = -0.5 * n * (np.log(2 * np.pi * amplitude) + 1) - float(np.log(np.diag(root)).sum())
-    return Conditioned(root, dual, amplitude, inverse, evidence)
+    inverse = lapack.dpotri(root, lower=1, overwrite_c=1)[0]
+    inverse += np.tril(inverse, -1).T
+    return Conditioned(dual, amplitude, inverse, evidence)
+
+
+def propagated(k: Propagator, z: Array) -> Array:
+    """k between rows (n, n), in blocks of rows that leave what it takes in passing small."""
+    n = len(z)
+    if n <= WHOLE_ROWS:
+        return k(z, z)
+    out = np.empty((n, n))
+    for first in range(0, n, BLOCK_ROWS):
+        out[first : first + BLOCK_ROWS] = k(z[first : first + BLOCK_ROWS], z)
+    # A row is at no distance from itself, whatever rounding says.
+    out.flat[:: n + 1] = k.diagonal(z)
+    return out

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.solve.field.conditioning import Conditioned, condition
+from cumulant.solve.field.conditioning import Conditioned, condition, propagated
 from cumulant.theory.propagators import Constant, Propagator, Sum
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Hyper:
 
     def conditioned(self, z: Array, y: Array, relative: Array) -> Conditioned | None:
         """Conditioned on rows z that were mapped, with noise that is ``relative`` (n,) to the typical one."""
-        return condition(self.propagator(z, z), self.noise * relative + LEAST_NOISE, y)
+        return condition(propagated(self.propagator, z), self.noise * relative + LEAST_NOISE, y)
 
 
 def parts_of(propagator: Propagator) -> tuple[Propagator, ...]:

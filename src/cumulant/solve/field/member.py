@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cumulant.solve.field.conditioning import factored
+from cumulant.solve.field.conditioning import factored, propagated
 from cumulant.solve.field.evidence import LEAST_NOISE, Hyper
 from cumulant.solve.field.scale import Scale
+from cumulant.solve.field.strength import Strength
 from cumulant.solve.shapes import Shape, from_state
 from cumulant.theory.propagators import from_plain, to_plain
 
@@ -49,6 +50,8 @@ class Member:
         The distribution of a new value over its predictive standard deviation.
     weight
         In the mixture.
+    strength
+        The fluctuation's, where it varies.
     """
 
     hyper: Hyper
@@ -59,6 +62,7 @@ class Member:
     scale: Scale
     shape: Shape
     weight: float
+    strength: Strength | None = None
 
     @cached_property
     def _z(self) -> Array:
@@ -69,7 +73,7 @@ class Member:
         return self._root()
 
     def _root(self) -> Array:
-        matrix = self.hyper.propagator(self._z, self._z)
+        matrix = propagated(self.hyper.propagator, self._z)
         matrix.flat[:: len(matrix) + 1] += self.hyper.noise * self.relative + LEAST_NOISE
         root = factored(matrix)
         if root is None:
@@ -92,7 +96,8 @@ class Member:
             means.append(cross @ self.dual)
             explained = lapack.dtrtrs(root, cross.T, lower=1)[0]
             left = k.diagonal(z) - (explained**2).sum(axis=0) + self.hyper.noise
-            variances.append(self.amplitude * np.maximum(left, LEAST_VARIANCE))
+            variance = self.amplitude * np.maximum(left, LEAST_VARIANCE)
+            variances.append(variance if self.strength is None else variance * self.strength.factor(x, means[-1]))
         return np.concatenate(means), np.concatenate(variances)
 
     def response(self, x: Array) -> Array:
@@ -111,6 +116,9 @@ class Member:
             "shape": self.shape.state(),
             "weight": self.weight,
         }
+        if self.strength is not None:
+            more, meta["strength"] = self.strength.to_state()
+            arrays |= {f"strength.{name}": value for name, value in more.items()}
         return arrays, meta
 
     @classmethod
@@ -120,8 +128,11 @@ class Member:
         hyper = Hyper(parts, arrays["amplitudes"], arrays["metric"], float(meta["noise"]))
         shape = from_state([float(number) for number in meta["shape"]])
         # The same layout, so that products are rounded the same.
-        rows = np.ascontiguousarray(rows)
+        rows, strength = np.ascontiguousarray(rows), None
+        if "strength" in meta:
+            own = {name.removeprefix("strength."): a for name, a in arrays.items() if name.startswith("strength.")}
+            strength = Strength.from_state(own, meta["strength"], rows)
         return cls(
             hyper, rows, arrays["relative"], arrays["dual"], float(meta["amplitude"]), Scale(*meta["scale"]), shape,
-            float(meta["weight"]),
+            float(meta["weight"]), strength,
         )  # fmt: skip

@@ -1,0 +1,234 @@
+"""Fields tried on rows, and mixed: scales of the target, propagators, criteria and metrics, all in the open.
+
+What is tried is scored by the rows it was conditioned on, each left out; the weights are those of the mixture that
+makes them most likely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.errors import DataError
+from cumulant.solve.field.conditioning import heavy_tailed
+from cumulant.solve.field.density import Component, stacked
+from cumulant.solve.field.evidence import Hyper, adapted, parts_of, started
+from cumulant.solve.field.member import Member
+from cumulant.solve.field.scale import Scale, scales
+from cumulant.solve.field.strength import FEWEST_ROWS, strength_of
+from cumulant.theory.propagators import Laplace, Linear, Matern, Propagator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.theory.field import Field
+
+    Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
+    Parts = tuple[Propagator, ...]
+
+__all__ = ["PRODUCT_INPUTS", "Mixing"]
+
+# Rows that hyper-parameters are adapted on, and evaluations of the criterion for it.
+ADAPT_ROWS, STEPS = 500, 30
+# Solves of the metric's flow at most, evaluations after each, and nats a row that another must be worth.
+FLOWS, FLOW_STEPS, FLOW_WORTH = 5, 8, 0.01
+# Rows that all fields are tried on; of more, so many fields are conditioned on all rows.
+SCREEN_ROWS, MOST_LARGE = 2000, 3
+# Noise is raised so often and by this factor where the propagator of all rows is singular to rounding.
+FIRMER_STEPS, FIRMER = 8, 10.0
+CRITERIA = ("left out", "evidence")
+# Multiples of it are evenly spread modulo 1, however many there are.
+GOLDEN = 0.6180339887498949
+# Beyond so many inputs each has no scale of its own; none are combined; a product over inputs is too slow.
+EACH_SCALE, COMBINED, PRODUCT_INPUTS = 400, 200, 60
+# A member of less weight is left out.
+LEAST_WEIGHT = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """A field that was adapted and conditioned, and what it says of each row from the others.
+
+    Parameters
+    ----------
+    member
+        The field.
+    name
+        What it is called.
+    mean, size
+        Of each row from the others, on the latent scale (n,).
+    logs
+        Log density of each row (n,).
+    """
+
+    member: Member
+    name: str
+    mean: Array
+    size: Array
+    logs: Array
+
+    @property
+    def left_out(self) -> float:
+        """Mean log-likelihood of a row from the others."""
+        return float(self.logs.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Mixing:
+    """What is conditioned on.
+
+    Parameters
+    ----------
+    x
+        Standardised inputs (n, p).
+    y
+        The target (n,).
+    theory
+        What was asked for.
+    """
+
+    x: Array
+    y: Array
+    theory: Field
+
+    @cached_property
+    def spread(self) -> Array:
+        """The target (n,), each value displaced within the step that targets are measured in, evenly.
+
+        Rows that are left out are scored at targets so displaced: a density is then worth no more on a value that
+        occurs often than the width of its step allows.
+        """
+        values = np.unique(self.y)
+        step = float(np.diff(values).min(initial=np.inf))
+        return np.asarray(self.y + step * ((np.arange(len(self.y)) * GOLDEN) % 1.0 - 0.5))
+
+    @cached_property
+    def _some(self) -> Index:
+        """Rows that hyper-parameters are adapted on."""
+        return np.sort(np.random.default_rng(0).permutation(len(self.y))[:ADAPT_ROWS])
+
+    def members(self) -> tuple[tuple[Member, ...], tuple[str, ...]]:
+        """What is mixed, and notes that say so."""
+        screen = self._screen()
+        tried = screen._all_tried()
+        weights = _weights(tried)
+        tried = [tried[i] for i in np.argsort(-weights, kind="stable") if weights[i]]
+        if screen is not self:
+            tried = [self._conditioned(one.member.hyper, one.member.scale, one.name) for one in tried[:MOST_LARGE]]
+        tried = self._strengthened(tried)
+        weights = _weights(tried)
+        kept = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i]]
+        shown = ", ".join(f"{tried[i].name} {weights[i]:.0%} ({tried[i].left_out:.4g})" for i in kept)
+        note = f"mixed by the likelihood of left-out rows, in nats a row in brackets: {shown}"
+        return tuple(replace(tried[i].member, weight=float(weights[i])) for i in kept), (note,)
+
+    def _screen(self) -> Mixing:
+        """What fields are tried on: all rows, or of many some."""
+        if len(self.y) <= SCREEN_ROWS:
+            return self
+        some = np.sort(np.random.default_rng(0).permutation(len(self.y))[:SCREEN_ROWS])
+        return Mixing(self.x[some], self.y[some], self.theory)
+
+    def _all_tried(self) -> list[_Tried]:
+        kinds = self._propagators()
+        ways = CRITERIA if self.theory.criterion == "auto" else (self.theory.criterion,)
+        tried = [self._adapted(kinds[0], scale, ways[0]) for scale in scales(self.y, self.theory.scale)]
+        best = max(tried, key=lambda one: one.left_out)
+        scale = best.member.scale
+        tried += [self._adapted(kind, scale, ways[0]) for kind in kinds[1:]]
+        tried += [self._adapted(kinds[0], scale, way) for way in ways[1:]]
+        if self.theory.metric in ("auto", "full") and 1 < self.x.shape[1] <= COMBINED:
+            tried += self._flown(best, ways[0])
+        return tried
+
+    def _propagators(self) -> list[Parts]:
+        chosen = self.theory.chosen
+        if chosen is not None:
+            return [parts_of(k) for k in chosen]
+        out: list[Parts] = [(Matern(2.5), Linear()), (Matern(0.5),)]
+        return [*out, (Laplace(),)] if self.x.shape[1] <= PRODUCT_INPUTS else out
+
+    def _adapted(self, parts: Parts, scale: Scale, criterion: str) -> _Tried:
+        each = self.theory.metric != "unit" and self.x.shape[1] <= EACH_SCALE
+        hyper = self._found(started(parts, self.x.shape[1]), scale, criterion, STEPS, each=each)
+        return self._conditioned(hyper, scale, f"{_named(parts)} of {scale.name} by {criterion}")
+
+    def _flown(self, start: _Tried, criterion: str) -> list[_Tried]:
+        """The metric's flow M ← ⟨∇ȳ ∇ȳᵀ⟩ from a field with a scale for each input: the most likely of its steps."""
+        flow, member = [start], start.member
+        for _ in range(FLOWS):
+            response = member.response(self.x[self._some])
+            w, v = np.linalg.eigh(response.T @ response)
+            root = (v * np.sqrt(np.maximum(w, 0.0))) @ v.T
+            root *= np.sqrt((start.member.hyper.metric**2).sum() / max((root**2).sum(), 1e-300))
+            hyper = replace(member.hyper, metric=root)
+            hyper = self._found(hyper, member.scale, criterion, FLOW_STEPS, each=False)
+            name = f"{_named(hyper.parts)} of combined inputs and {member.scale.name} by {criterion}"
+            flow.append(self._conditioned(hyper, member.scale, name))
+            member = flow[-1].member
+            if flow[-1].left_out < flow[-2].left_out + FLOW_WORTH:
+                break
+        return [max(flow[1:], key=lambda one: one.left_out)]
+
+    def _found(self, start: Hyper, scale: Scale, criterion: str, steps: int, *, each: bool) -> Hyper:
+        some = self._some
+        z = scale.forward(self.y[some])
+        dither = scale.forward(self.spread[some]) - z
+        return adapted(self.x[some], z, np.ones(len(z)), dither, start, steps, each=each, criterion=criterion)[0]
+
+    def _conditioned(self, hyper: Hyper, scale: Scale, name: str) -> _Tried:
+        z, ones, mapped = scale.forward(self.y), np.ones(len(self.y)), hyper.mapped(self.x)
+        for _ in range(FIRMER_STEPS):
+            known = hyper.conditioned(mapped, z, ones)
+            if known is not None:
+                break
+            # What noise was adapted to on some rows is too little for the rounding of all of them.
+            hyper = replace(hyper, noise=FIRMER * hyper.noise)
+        else:
+            raise DataError(
+                f"the propagator {name} of these rows is singular to rounding: their inputs hardly differ; leave out "
+                "columns that say the same, or choose propagators= that are less smooth"
+            )
+        residual, variance = known.left_out
+        mean, size = z - residual, np.sqrt(variance)
+        shape = heavy_tailed((scale.forward(self.spread) - mean) / size)
+        member = Member(hyper, self.x, ones, known.dual, known.amplitude, scale, shape, 1.0)
+        return self._scored(member, name, mean, size)
+
+    def _scored(self, member: Member, name: str, mean: Array, size: Array) -> _Tried:
+        logs = Component(1.0, mean, size, member.shape, member.scale).log_prob(self.spread)
+        return _Tried(member, name, mean, size, logs)
+
+    def _strengthened(self, tried: list[_Tried]) -> list[_Tried]:
+        """The same, the strength of the fluctuation varying where left-out rows are likelier for it."""
+        if self.theory.noise == "constant" or len(self.y) < FEWEST_ROWS or self.x.shape[1] > EACH_SCALE:
+            return tried
+        out, hyper = [], None
+        for one in tried:
+            u = (one.member.scale.forward(self.spread) - one.mean) / one.size
+            found = strength_of(self.x, one.mean, u, self._some, hyper)
+            if found is None:
+                out.append(one)
+                continue
+            strength, factor = found
+            hyper = strength.hyper
+            root = np.sqrt(factor)
+            member = replace(one.member, strength=strength, shape=heavy_tailed(u / root))
+            name = f"{one.name} with noise that varies"
+            out.append(self._scored(member, name, one.mean, one.size * root))
+        return out
+
+
+def _weights(tried: list[_Tried]) -> Array:
+    """Weights of the mixture, 0 where they are small."""
+    weights = stacked(np.column_stack([one.logs for one in tried]))
+    weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
+    return weights / weights.sum()
+
+
+def _named(parts: Parts) -> str:
+    return " + ".join(type(part).__name__ for part in parts)
