@@ -485,7 +485,7 @@ def _restored(value: Any) -> Any:
 
 
 def squared_distances(x: Array, y: Array) -> Array:
-    """|x_i − y_j|² (n, m): of few inputs exact, so that equal rows are at no distance; else good to rounding of |x|²."""
+    """|x_i − y_j|² (n, m): of few inputs 0 for equal rows, of many good to rounding of |x|²."""
     if x.shape[1] <= FEW_INPUTS:
         from scipy.spatial.distance import cdist
 
