@@ -183,3 +183,46 @@ def test_what_cannot_be_solved_is_refused():
         solve_schwinger_dyson(cm.measure({"x": x, "again": x}, order=6))
     with pytest.raises(ResourceError, match="couplings of 20 fields"):
         solve_schwinger_dyson(cm.measure(rng.normal(size=(30, 20)), order=6))
+
+
+def test_half_lines_and_intervals_give_their_couplings_back():
+    """A correlated pair on x > 0, 0 < y < 2, by quadrature; without bounds the answer is another."""
+    couplings = {("x",): -0.4, ("x", "x"): 0.5, ("x", "y"): -0.3, ("y",): 0.5, ("y", "y"): -0.2}
+    nx, wx = np.polynomial.legendre.leggauss(200)
+    x, y = 5.5 * (nx + 1), nx + 1
+    X, Y = (a.ravel() for a in np.meshgrid(x, y, indexing="ij"))
+    F = sum(c * np.prod([{"x": X, "y": Y}[n] for n in term], axis=0) for term, c in couplings.items())
+    w = np.outer(wx, wx).ravel() * np.exp(-(F - F.min()))
+    keep = w > 1e-17 * w.max()
+    m = cm.measure({"x": X[keep], "y": Y[keep]}, order=4, weights=w[keep] * 1e9)
+    bounds = {"x": (0.0, np.inf), "y": (0.0, 2.0)}
+    found = solve_schwinger_dyson(m, 2, bounds=bounds, ridge=0.0, rate=None).couplings("origin")
+    for term, value in couplings.items():
+        assert found[term] == pytest.approx(value, abs=1e-6), term
+    blind = solve_schwinger_dyson(m, 2, ridge=0.0, rate=None).couplings("origin")
+    assert abs(blind["x", "x"] - 0.5) > 0.1
+
+
+def test_a_half_normal_and_a_quartic_on_the_half_line_within_their_errors():
+    rng = np.random.default_rng(9)
+    x = np.abs(rng.normal(size=50_000)) / 2
+    found = solve_schwinger_dyson(cm.measure({"x": x}, order=3, folds=50), 2, bounds={"x": (0, np.inf)})
+    error = found.standard_errors()["x", "x"]
+    assert abs(found.couplings()["x", "x"] - 2.0) < 4 * error < 0.2
+    nodes = np.linspace(0, 6, 60_001)[1:]
+    p = np.exp(-(0.3 * nodes + 0.2 * nodes**4))
+    y = np.interp(rng.random(50_000), np.cumsum(p) / p.sum(), nodes)
+    m = cm.measure({"y": y}, order=7, folds=50)
+    found = solve_schwinger_dyson(m, 4, bounds={"y": (0, np.inf)}, ridge=0.0, rate=None)
+    error = found.standard_errors()["y", "y", "y", "y"]
+    assert abs(found.couplings()["y", "y", "y", "y"] - 0.2) < 4 * error < 0.4
+
+
+def test_bounds_that_cannot_be():
+    m = cm.measure({"x": np.random.default_rng(10).normal(size=100)}, order=4)
+    with pytest.raises(OptionError, match="measure with order=7"):
+        solve_schwinger_dyson(m, bounds={"x": (-9, np.inf)})
+    with pytest.raises(DataError, match="not between its bounds"):
+        solve_schwinger_dyson(m, 2, bounds={"x": (3, np.inf)})
+    with pytest.raises(OptionError, match="lower and upper end"):
+        solve_schwinger_dyson(m, 2, bounds={"x": (1, -1)})

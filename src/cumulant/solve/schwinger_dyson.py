@@ -6,14 +6,20 @@ b_a = Σ_i ⟨∂_i² T_a⟩: linear in θ whatever the strength of the coupling
 θ is C⁻¹. It minimises ½ θᵀAθ − bᵀθ, the score-matching objective, which held-out folds have too, so that they choose
 the ridge.
 
+A field that ends somewhere, as a price does at 0, has a boundary term there. A weight h_i that vanishes at the end, in
+O = h_i ∂_i T_a, removes it (generalised score matching).
+
 References
 ----------
 Hyvärinen, "Estimation of non-normalized statistical models by score matching", JMLR 6 (2005) 695.
+Hyvärinen, "Some extensions of score matching", Comput. Stat. Data Anal. 51 (2007) 2499.
+Yu, Drton & Shojaie, "Generalized score matching for non-negative data", JMLR 20 (2019) 76.
 Benjamini & Hochberg, "Controlling the false discovery rate", J. R. Stat. Soc. B 57 (1995) 289.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,9 +56,10 @@ class Equations:
     terms
         The monomials T_a of F as tuples of indices into (1, fields) (N, k).
     blocks
-        For each field i: the terms that contain it, how often, and for each pair of them the place of ∂_iT_a ∂_iT_b.
+        For each field i and power d in its weight: the terms that contain it, how often, and for each pair of them the
+        factor and the place of u_iᵈ ∂_iT_a ∂_iT_b.
     second
-        Terms, factors c(c − 1) and places of the moments ∂_i² T_a.
+        Terms, factors and places of the moments of ∂_i (h_i ∂_i T_a).
     """
 
     terms: Index
@@ -60,33 +67,45 @@ class Equations:
     second: tuple[Index, Array, Index]
 
     @staticmethod
-    def of(monomials: Monomials, terms: Index, fields: Index) -> Equations:
-        """The equations of F with ``terms`` (N, k), one for each term, summed over ``fields`` (indices from 1)."""
-        n, k = monomials.order, terms.shape[1]
+    def of(monomials: Monomials, terms: Index, fields: Index, weights: Sequence[Array] | None = None) -> Equations:
+        """The equations of F with ``terms`` (N, k), one for each term, summed over ``fields`` (indices from 1).
+
+        ``weights`` are the coefficients of h_i(u_i) for each of these fields, lowest power first; 1 without.
+        """
         blocks, second = [], []
-        for i in fields:
+        for i, weight in zip(fields, weights or [np.ones(1)] * len(fields), strict=True):
             power = (terms == i).sum(axis=1)
             ours = np.flatnonzero(power)
             rest = _without(terms[ours], int(i))
-            a, b = np.divmod(np.arange(len(ours) ** 2), len(ours))
-            product = np.sort(np.column_stack([rest[a], rest[b]]), axis=1)
-            place = monomials.find(_padded(product, n)).reshape(len(ours), len(ours))
-            blocks.append((ours, power[ours].astype(np.float64), place))
             twice = np.flatnonzero(power > 1)
             once = _without(_without(terms[twice], int(i)), int(i))
-            at = monomials.find(_padded(once, n)) if k > 2 else np.zeros(len(twice), dtype=np.int64)
-            second.append((twice, (power * (power - 1.0))[twice], at))
+            for d in np.flatnonzero(weight):
+                more = np.full((1, d), i)
+                place = _places(monomials, rest[:, None], np.broadcast_to(rest, (len(ours), *rest.shape)), more)
+                blocks.append((ours, weight[d] * np.outer(power[ours], power[ours]), place))
+                second.append((twice, weight[d] * (power * (power - 1.0))[twice], _places(monomials, once, more)))
+                if d:
+                    second.append((ours, weight[d] * d * power[ours], _places(monomials, rest, more[:, 1:])))
         joined = tuple(np.concatenate(parts) for parts in zip(*second, strict=True))
         return Equations(terms, tuple(blocks), (joined[0], joined[1], joined[2]))
 
     def evaluate(self, moments: Array) -> tuple[Array, Array]:
         """A (N, N) and b (N,)."""
         A, b = np.zeros((len(self.terms),) * 2), np.zeros(len(self.terms))
-        for ours, power, place in self.blocks:
-            A[np.ix_(ours, ours)] += np.outer(power, power) * moments[place]
+        for ours, factor, place in self.blocks:
+            A[np.ix_(ours, ours)] += factor * moments[place]
         where, factor, place = self.second
         np.add.at(b, where, factor * moments[place])
         return A, b
+
+
+def _places(monomials: Monomials, *factors: Index) -> Index:
+    """Places of products of tuples (…, k), which broadcast against each other."""
+    shape = np.broadcast_shapes(*(f.shape[:-1] for f in factors))
+    count = int(np.prod(shape))
+    parts = [np.broadcast_to(f, (*shape, f.shape[-1])).reshape(count, f.shape[-1]) for f in factors]
+    product = np.sort(np.concatenate(parts, axis=1), axis=1)
+    return monomials.find(_padded(product, monomials.order)).reshape(shape)
 
 
 def _without(terms: Index, i: int) -> Index:
@@ -158,6 +177,7 @@ def solve_schwinger_dyson(
     target: str | None = None,
     ridge: float | None = None,
     rate: float | None = 0.05,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> PolynomialSolution:
     """The couplings of a polynomial F from moments to order 2(k − 1).
 
@@ -173,13 +193,18 @@ def solve_schwinger_dyson(
         Penalty on interactions, on equations scaled to unit diagonal. None: chosen on held-out folds.
     rate
         False-discovery rate at which interactions are dropped (Benjamini–Hochberg). None: all are kept.
+    bounds
+        Where columns end, as ``{"price": (0, inf)}``: integration by parts has a boundary term there, which a weight
+        that vanishes at the boundary removes, h = φ − a or (φ − a)(b − φ). Each power of the weight needs moments of
+        one order more. On an interval exp(−F) is a probability whatever the sign of its highest power.
 
     Raises
     ------
     OptionError
-        The moments do not reach to the order 2(k − 1).
+        The moments do not reach to the order 2(k − 1), or that of the weights; a bound is none.
     DataError
-        A field is constant, or the equations are singular: fields that are functions of each other, or take few values.
+        A mean lies beyond its bounds; a field is constant, or the equations are singular: fields that are functions of
+        each other, or take few values.
     ResourceError
         There are too many couplings.
 
@@ -192,10 +217,13 @@ def solve_schwinger_dyson(
     >>> max(len(term) for term in solution.couplings())
     2
     """
-    if m.order < 2 * (order - 1):
+    ends = _ends(m, bounds or {})
+    need = 2 * (order - 1) + max((int(np.isfinite(end).sum()) for end in ends.values()), default=0)
+    if m.order < need:
+        within = " within these bounds" if ends else ""
         raise OptionError(
-            f"F of order {order} needs moments to order {2 * (order - 1)}, these reach to {m.order}; measure with "
-            f"order={2 * (order - 1)}"
+            f"F of order {order}{within} needs moments to order {need}, these reach to {m.order}; measure with "
+            f"order={need}"
         )
     p = len(m.columns)
     terms = complete(p + 1, order)[1:]
@@ -211,7 +239,7 @@ def solve_schwinger_dyson(
             f"F of order {order} has {len(terms):,} couplings of {p} fields, more than {MOST:,}; select columns="
         )
     fields = np.arange(1, p + 1) if conditioned is None else np.array([conditioned + 1])
-    system = _System(m, terms, fields)
+    system = _System(m, terms, fields, ends)
     if ridge is None:
         ridge = system.chosen_ridge()
     everything = np.ones(len(terms), dtype=bool)
@@ -235,6 +263,36 @@ def solve_schwinger_dyson(
     )
 
 
+def _ends(m: Moments, bounds: Mapping[str, tuple[float, float]]) -> dict[int, Array]:
+    """Lower and upper end of each bounded field, by its position."""
+    out = {}
+    for name, (low, high) in bounds.items():
+        at = m.schema.independent_of(name)
+        if len(at) != 1 or not low < high:
+            raise OptionError(
+                f"bounds={{'{name}': ({low:g}, {high:g})}}: a column of numbers, and its lower and upper end"
+            )
+        field, end = int(at[0]), np.array([low, high], dtype=np.float64)
+        if not low < m.mean[field] < high:
+            raise DataError(
+                f"the mean of column '{name}' is {m.mean[field]:g}, not between its bounds {low:g} and {high:g}; "
+                "give the ends of its range"
+            )
+        if np.isfinite(end).any():
+            out[field] = end
+    return out
+
+
+def _vanishing(end: Array | None, mean: float, sd: float) -> Array:
+    """Coefficients of a weight in standard units that is 0 at the ends of a field, and about 1 in size."""
+    h = np.ones(1)
+    if end is not None:
+        low, high = (end - mean) / sd
+        h = np.convolve(h, [1.0, -1 / low]) if np.isfinite(low) else h
+        h = np.convolve(h, [1.0, -1 / high]) if np.isfinite(high) else h
+    return h
+
+
 def _discoveries(
     found: Jackknife, interacting: NDArray[np.bool_], folds: int, rate: float
 ) -> tuple[NDArray[np.bool_], Array]:
@@ -252,13 +310,14 @@ def _discoveries(
 class _System:
     """The equations of a table in standard units, of all rows, of each fold, and without it."""
 
-    def __init__(self, m: Moments, terms: Index, fields: Index) -> None:
+    def __init__(self, m: Moments, terms: Index, fields: Index, ends: dict[int, Array]) -> None:
         p = len(m.columns)
         self.interacting = (terms > 0).sum(axis=1) > 2
         self.mean, self.sd = _centre(m)
         # To second order the sums that every table has are enough; the packed ones hold the constant, too.
         monomials = m.higher.monomials if m.higher is not None else Monomials(p, 2, complete(p + 1, 2))
-        self._equations = Equations.of(monomials, terms, fields)
+        vanishing = [_vanishing(ends.get(i - 1), self.mean[i - 1], self.sd[i - 1]) for i in fields.tolist()]
+        self._equations = Equations.of(monomials, terms, fields, vanishing)
         weights, moments = self._standard(m, monomials)
         self.count = float(weights.sum())
         self.used = np.flatnonzero(weights > 0)
