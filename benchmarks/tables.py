@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import accuracy, cluster_plan, scaling_page, symmetry
+from benchmarks import accuracy, cluster_plan, field, scaling_page, symmetry
 from benchmarks.disk import FLOOR
 from benchmarks.harness import OURS, RESULTS, ROOT, say
 
@@ -46,6 +46,7 @@ def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
         root / "docs" / "how-fast-and-why.md": reasons,
         root / "docs" / "sphere.md": solved_once,
         root / "docs" / "accuracy.md": accuracy_page,
+        root / "docs" / "field.md": field_page,
         root / "docs" / "symmetry-worth.md": worth,
         root / "docs" / "cluster-plan.md": planned,
     }
@@ -106,6 +107,11 @@ def worth(records: dict[str, Any]) -> str:
 def accuracy_page(records: dict[str, Any]) -> str:
     """The block of the page on accuracy."""
     return _block(records, {"accuracy": lambda record: accuracy.block(record, _table, _where(record))})
+
+
+def field_page(records: dict[str, Any]) -> str:
+    """The block of the page on fields."""
+    return _block(records, {"field": lambda record: field.block(record, _table, _where(record))})
 
 
 def solved_once(records: dict[str, Any]) -> str:
