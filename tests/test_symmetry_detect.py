@@ -124,7 +124,7 @@ def test_a_larger_group_implies_its_parts() -> None:
 def test_two_symmetries_that_hold_are_tried_together() -> None:
     names = ["left", "right", "top", "bottom", "size"]
     group = sym.Group.of(names, [[("left", "right")], [("top", "bottom")]])
-    found = cm.symmetries(cm.measure(gaussian(even(group), names, 500)))
+    found = cm.symmetries(cm.measure(gaussian(even(group), names, 4000)))
     assert same(found[0].group, group)
     assert {f.verdict for f in found.accepted[1:]} == {"implied"}
 

@@ -7,7 +7,8 @@ import pytest
 
 import cumulant.symmetry as sym
 from cumulant.errors import ResourceError
-from cumulant.symmetry.spectral import Copies, Exchangeable, Fourier, spectral
+from cumulant.symmetry.product import product
+from cumulant.symmetry.spectral import Copies, Exchangeable, Fourier, _separate, spectral
 from helpers import GROUPS
 
 MORE = {
@@ -18,6 +19,10 @@ MORE = {
     "torus 4x4": lambda: sym.square(4, translations=True),
     "O(3) on two vectors": lambda: sym.orthogonal([[0, 1, 2], [3, 4, 5]]),
     "SO(2) on two vectors": lambda: sym.orthogonal([[0, 1], [2, 3]], proper=True),
+    "two exchanges, a ring and a column left alone": lambda: sym.Group.of(
+        10, [[(0, 1)], [(2, 3), (4, 5)], [(6, 7, 8)]]
+    ),
+    "a flip beside an exchange": lambda: sym.Group.of(5, [[(0, 1)], ([0, 1, 2, 3, 4], [1, 1, -1, -1, 1])]),
     "equal vectors": lambda: sym.Group.of(6, [[(0, 3), (1, 4), (2, 5)]], rotations=[[[0, 1, 2], [3, 4, 5]]]),
 }
 KINDS = pytest.mark.parametrize("make", [*GROUPS.values(), *MORE.values()], ids=[*GROUPS, *MORE])
@@ -25,7 +30,8 @@ KINDS = pytest.mark.parametrize("make", [*GROUPS.values(), *MORE.values()], ids=
 
 def bases(group: sym.Group) -> list[sym.Decomposition]:
     known = spectral(group)
-    return [sym.found_numerically(group), *([known] if known is not None else [])]
+    side_by_side = product(group, _separate)
+    return [sym.found_numerically(group), *(b for b in (known, side_by_side) if b is not None)]
 
 
 @KINDS

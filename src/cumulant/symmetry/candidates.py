@@ -68,11 +68,12 @@ Finder = Callable[[Observed], Iterator[Candidate]]
 def propose(observed: Observed) -> list[Candidate]:
     """All finders' candidates, each symmetry once."""
     from cumulant.symmetry.from_geometry import grids, vectors
+    from cumulant.symmetry.from_graph import graphs
     from cumulant.symmetry.from_moments import every_cyclic, exchangeable, independent, matched, rings
     from cumulant.symmetry.from_names import from_names
 
     finders: tuple[Finder, ...] = (
-        from_names, exchangeable, every_cyclic, matched, rings, independent, vectors, grids,
+        from_names, exchangeable, every_cyclic, matched, rings, independent, vectors, grids, graphs,
     )  # fmt: skip
     found: dict[bytes, Candidate] = {}
     for finder in finders:
@@ -84,9 +85,9 @@ def propose(observed: Observed) -> list[Candidate]:
 @lru_cache(maxsize=1024)
 def fingerprint(group: Group, order: int = 2) -> bytes:
     """Equal for groups that leave the same moments of this order invariant."""
-    from cumulant.symmetry.orbits import orbits
+    from cumulant.symmetry.reynolds import kept
 
-    found = orbits(group, order)
+    found = kept(group, order)
     digest = blake2b(found.labels.tobytes(), digest_size=32)
     digest.update(found.signs.tobytes())
     return digest.digest()

@@ -15,7 +15,8 @@ from cumulant.symmetry.candidates import Candidate, Observed, propose
 from cumulant.symmetry.chain import order
 from cumulant.symmetry.group import Group
 from cumulant.symmetry.reynolds import parameters, reynolds
-from cumulant.symmetry.scores import Evidence, Rows, weigh
+from cumulant.symmetry.rows import Rows
+from cumulant.symmetry.scores import Evidence, weigh
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,10 +199,8 @@ def symmetries(
         Only these columns (of `Moments.columns`).
     level
         How often a table without symmetry may have one accepted, about: docs/symmetry-gallery.md has the rates
-        measured. A symmetry holds if no test rejects it at a fifth of
-        the level, it predicts folds held out no worse, and its posterior odds against none, divided among all
-        candidates weighed, are better than (1 − level)/level if it was found in the moments, and a nineteenth of that
-        if not: even odds at 0.05.
+        measured. A symmetry holds if no test rejects it at a fifth of the level, it predicts folds held out no worse,
+        and its posterior odds against none, divided among all candidates weighed, are better than (1 − level)/level.
 
     Returns
     -------
@@ -234,11 +233,13 @@ def symmetries(
     if search:
         kinds = ("covariance", "correlation") if scale == "auto" else (scale,)
         for kind in kinds:
-            seen = rows if kind == "covariance" else rows.standardised()
+            seen = rows if kind == "covariance" else rows.standardised
             chosen += propose(Observed(rows.columns, seen.covariance, rows.degrees))
     chosen = _once(chosen, 2 if rows.thirds is None else 3)
-    # Names and moments share the prior evenly, and each its part among its candidates and scales.
-    shares = {s: 4 * sum(c.source == s for c in chosen) for s in ("names", "moments", "user")}
+    # Names and moments each share the prior among their candidates; what was thought of before the rows were seen is
+    # four times likelier.
+    counts = {s: sum(c.source == s for c in chosen) for s in ("names", "moments", "user")}
+    shares = {s: count * (4 if s == "moments" else 1) for s, count in counts.items()}
     weighed, unknown = [], 0
     for candidate in chosen:
         try:
@@ -261,7 +262,7 @@ def _find(candidate: Candidate, rows: Rows, scale: str, tried: int, level: float
     if scale != "correlation":
         found.append(_judge(candidate, weigh(rows, candidate.group), tried, level))
     if scale == "correlation" or (scale == "auto" and found[0].verdict != "holds" and _has_scales(candidate.group)):
-        found.append(_judge(candidate, weigh(rows.standardised(), candidate.group), tried, level))
+        found.append(_judge(candidate, weigh(rows.standardised, candidate.group), tried, level))
     return min(found, key=lambda f: VERDICTS.index(f.verdict))
 
 
@@ -304,7 +305,7 @@ def _together(findings: Sequence[Finding], rows: Rows, level: float) -> list[Fin
             # Rotations and exchanges that mix their components generate no group of this kind.
             continue
         scale = "correlation" if "correlation" in (best.scale, other.scale) else "covariance"
-        seen = rows if scale == "covariance" else rows.standardised()
+        seen = rows if scale == "covariance" else rows.standardised
         why = f"{best.why}; {other.why}"
         # Both had to be found.
         price = sum(f.evidence.log_bayes_factor - f.log_odds for f in (best, other))
@@ -337,16 +338,11 @@ def _judge(candidate: Candidate, evidence: Evidence, tried: int, level: float) -
             verdict = "refused"
     elif evidence.p_third <= level / 5:
         verdict = "refused"
-    elif odds > _required(level, candidate.source) and not evidence.heldout < 0:
+    elif odds > log((1 - level) / level) and not evidence.heldout < 0:
         verdict = "holds"
     else:
         verdict = "undecided"
     return Finding(candidate.group, candidate.source, candidate.why, evidence, odds, verdict)
-
-
-def _required(level: float, source: str) -> float:
-    """Log odds that a symmetry needs: at the level 0.05 even ones, and 19 to 1 if it was found in the moments."""
-    return log((1 - level) / level) - (0.0 if source == "moments" else log(0.95 / 0.05))
 
 
 def _cycles(group: Group, columns: Sequence[str]) -> list[list[list[str]]]:

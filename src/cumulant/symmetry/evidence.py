@@ -44,6 +44,8 @@ __all__ = [
 
 # Bounds of ln (δ − 2): from a tenth of a row to a prior that no table of a million rows overrules.
 STRENGTHS = (-2.3, 14.0)
+# What is known beforehand of a number in the prior's centre, as 1 over the rows that would tell as much.
+VAGUENESS = 0.2
 FIELDS = {"R": 1, "C": 2, "H": 4}
 
 
@@ -64,13 +66,20 @@ def shapes(basis: Decomposition) -> list[Shape]:
     ]
 
 
-def eigenvalues(basis: Decomposition, matrix: Array) -> list[Array]:
-    """Eigenvalues (r,) of each free block of the invariant part of a matrix."""
+def log_determinants(basis: Decomposition, matrix: Array) -> list[Array]:
+    """ln det (O,) of the free blocks of the invariant part of a positive matrix (p, p)."""
+    blocks = zip(basis.parts, basis.reduce(matrix), strict=True)
+    # A block over complex numbers or quaternions that is written with real ones has each eigenvalue 2 or 4 times.
+    return [np.linalg.slogdet(block)[1] * part.multiplicity / part.size for part, block in blocks]
+
+
+def eigenvalues(basis: Decomposition, matrix: Array, unit: Array) -> list[Array]:
+    """Eigenvalues (O, r) of the free blocks of the invariant part of a matrix (p, p), in units of a positive one."""
     out = []
-    for part, blocks in zip(basis.parts, basis.reduce(matrix), strict=True):
-        # A block over complex numbers or quaternions that is written with real ones has each eigenvalue 2 or 4 times.
-        w = np.linalg.eigvalsh(blocks).reshape(len(blocks), part.multiplicity, -1).mean(axis=2)
-        out.extend(np.maximum(w, 0.0))
+    for part, block, other in zip(basis.parts, basis.reduce(matrix), basis.reduce(unit), strict=True):
+        root = np.linalg.inv(np.linalg.cholesky(other))
+        w = np.linalg.eigvalsh(root @ block @ np.conj(np.swapaxes(root, -1, -2)))
+        out.append(np.maximum(w.reshape(len(w), part.multiplicity, -1).mean(axis=2), 0.0))
     return out
 
 
@@ -108,13 +117,17 @@ def log_evidence(group: Group, scatter: Array, degrees: float, prior: Array, del
     ----------
     Graczyk, Ishi, Kołodziejek and Massam, Annals of Statistics 50 (2022) 1747, eqs. 27 and 33.
     """
-    basis = isotypic(group)
-    after, before = eigenvalues(basis, scatter + prior), eigenvalues(basis, prior)
+    return log_evidence_by(isotypic(group), scatter, degrees, prior, delta)
+
+
+def log_evidence_by(basis: Decomposition, scatter: Array, degrees: float, prior: Array, delta: float) -> float:
+    """`log_evidence` by a decomposition of the columns."""
+    after = np.concatenate(log_determinants(basis, scatter + prior))
+    before = np.concatenate(log_determinants(basis, prior))
     total = 0.0
     for shape, w, v in zip(shapes(basis), after, before, strict=True):
-        total += _gammas(shape, degrees, delta)
         a, b = _exponents(shape, degrees, delta)
-        total += a * float(np.log(v).sum()) - b * float(np.log(w).sum())
+        total += _gammas(shape, degrees, delta) + a * float(v) - b * float(w)
     return total
 
 
@@ -131,27 +144,43 @@ def _gammas(shape: Shape, degrees: float, delta: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """All that the evidence needs of a scatter: the eigenvalues of its free blocks, and their shapes.
+    """All that the evidence needs of a scatter: its free blocks' eigenvalues in units of the prior's centre C.
 
-    The prior is that of independent columns of unit variance, of strength δ − 2: |K|^(δ−2)/2 exp(−½ (δ−2) tr K).
+    The prior is of strength δ − 2 about an invariant covariance C: |K|^(δ−2)/2 exp(−½ (δ−2) tr K C).
+
+    Parameters
+    ----------
+    shapes, eigenvalues, centres
+        Of each free block: its shape, eigenvalues (r,) and ln det of the centre.
+    degrees
+        Of freedom of the scatter.
+    fitted
+        Numbers in the centre that were fitted to the same rows.
     """
 
     shapes: list[Shape]
     eigenvalues: list[Array]
+    centres: Array
     degrees: float
+    fitted: int
 
     @staticmethod
-    def of(basis: Decomposition, scatter: Array, degrees: float) -> Spectrum:
-        """The spectrum of a scatter (p, p) of so many degrees of freedom."""
-        return Spectrum(shapes(basis), eigenvalues(basis, scatter), degrees)
+    def of(basis: Decomposition, scatter: Array, degrees: float, centre: Array, fitted: int) -> Spectrum:
+        """The spectrum of a scatter (p, p) in units of a centre (p, p)."""
+        w = [row for rows in eigenvalues(basis, scatter, centre) for row in rows]
+        return Spectrum(shapes(basis), w, np.concatenate(log_determinants(basis, centre)), degrees, fitted)
 
     def log_evidence(self, delta: float) -> float:
-        """Log marginal likelihood, as `log_evidence`, under the prior of strength δ − 2 > 0."""
-        total, scale = 0.0, delta - 2
-        for shape, w in zip(self.shapes, self.eigenvalues, strict=True):
+        """Log marginal likelihood, as `log_evidence`, under the prior of strength δ − 2 > 0.
+
+        Less what fitting the centre costs: for each of its numbers, the logarithm of how much better the rows know it.
+        """
+        scale = delta - 2
+        total = -0.5 * self.fitted * float(np.log1p(VAGUENESS * self.degrees * scale / (self.degrees + scale)))
+        for shape, w, c in zip(self.shapes, self.eigenvalues, self.centres, strict=True):
             a, b = _exponents(shape, self.degrees, delta)
             total += _gammas(shape, self.degrees, delta) + a * shape.copies * float(np.log(scale))
-            total -= b * float(np.log(w + scale).sum())
+            total += (a - b) * float(c) - b * float(np.log(w + scale).sum())
         return total
 
     def best(self) -> tuple[float, float]:

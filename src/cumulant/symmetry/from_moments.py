@@ -6,13 +6,13 @@ Each finder is a guess that costs little beside the weighing that follows, and s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import lgamma, log
+from math import factorial, lgamma, log, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cumulant.symmetry.candidates import Candidate, Observed
-from cumulant.symmetry.catalogue import cyclic, symmetric, z2
+from cumulant.symmetry.catalogue import cyclic, z2
 from cumulant.symmetry.exhaustive import search_cyclic
 from cumulant.symmetry.group import Group
 
@@ -58,11 +58,9 @@ def exchangeable(observed: Observed) -> Iterator[Candidate]:
         large = sorted((b for b in blocks if len(b) > 1), key=len, reverse=True)
         if not large:
             continue
-        # Ways to split the columns into blocks of these sizes.
-        ways = lgamma(p + 1) - sum(lgamma(len(b) + 1) for b in blocks)
         names = [[observed.columns[i] for i in b] for b in large]
-        group = _product([symmetric(n) for n in names]).on(observed.columns)
-        yield Candidate(group, "moments", f"exchangeable blocks: {_shown(names)}", ways)
+        group = _exchanged(observed.columns, large)
+        yield Candidate(group, "moments", f"exchangeable blocks: {_shown(names)}", _log_partitions(p))
 
 
 def transposition_tails(covariance: Array, degrees: float) -> Array | None:
@@ -195,11 +193,20 @@ def uncorrelated_blocks(observed: Observed) -> list[Index]:
     return [np.flatnonzero(label == b) for b in range(count)]
 
 
-def _product(groups: list[Group]) -> Group:
-    out = groups[0]
-    for group in groups[1:]:
-        out = out * group
-    return out
+def _exchanged(columns: tuple[str, ...], blocks: list[Index]) -> Group:
+    """All permutations within each block, S × S × …."""
+    p = len(columns)
+    images = []
+    for block in blocks:
+        for to in (np.roll(block, 1), np.concatenate([block[1::-1], block[2:]]))[: 2 if len(block) > 2 else 1]:
+            image = np.arange(p)
+            image[block] = to
+            images.append(image)
+    name = " × ".join(f"S{len(block)}" for block in blocks)
+    return Group(
+        p, np.array(images), np.ones((len(images), p), dtype=np.int64), (), name, columns,
+        prod(factorial(len(block)) for block in blocks),
+    )  # fmt: skip
 
 
 def _shown(blocks: list[list[str]]) -> str:
@@ -219,3 +226,11 @@ def _cycle_name(image: Index, columns: tuple[str, ...]) -> str:
         if len(cycle) > 1:
             cycles.append(f"({' '.join(cycle[:6])}{' …' if len(cycle) > 6 else ''})")
     return "".join(cycles[:4]) + (" …" if len(cycles) > 4 else "")
+
+
+def _log_partitions(n: int) -> float:
+    """ln of the number of ways to split n columns into blocks, Bell's, by the series of Dobinski: Σ kⁿ / k! / e."""
+    from scipy.special import gammaln, logsumexp
+
+    k = np.arange(1, 2 * n + 20)
+    return float(logsumexp(n * np.log(k) - gammaln(k + 1)) - 1)

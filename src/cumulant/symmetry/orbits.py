@@ -138,8 +138,7 @@ def orbits(group: Group, length: int, *, ordered: bool = False) -> Orbits:
     sources, targets, flips = [], [], []
     for image, sign in zip(group.images, group.signs, strict=True):
         # A generator that moves few columns leaves most tuples where they are.
-        moves = (image != np.arange(p)) | (sign < 0)
-        at = np.flatnonzero(moves[places].any(axis=1))
+        at = _touched((image != np.arange(p)) | (sign < 0), places, ordered=ordered)
         before = places[at]
         moved = image[before]
         to = np.ravel_multi_index(tuple(moved.T), (p,) * length) if ordered else rank(np.sort(moved, axis=1))
@@ -149,6 +148,17 @@ def orbits(group: Group, length: int, *, ordered: bool = False) -> Orbits:
         targets.append(to[away])
         flips.append(flip[away])
     return _joined(n, p, length, ordered, sources, targets, flips, signed=group.signed)
+
+
+def _touched(moves: NDArray[np.bool_], places: Index, *, ordered: bool) -> Index:
+    """Tuples with a column that moves, as their numbers."""
+    if places.shape[1] != 2 or ordered or moves.mean() > 0.2:
+        return np.flatnonzero(np.logical_or.reduce([moves[place] for place in places.T]))
+    some, p = np.flatnonzero(moves), len(moves)
+    a, b = np.repeat(some, p), np.tile(np.arange(p), len(some))
+    # A pair of columns that both move is met twice.
+    once = ~(moves[b] & (b < a))
+    return rank(np.stack([np.minimum(a, b), np.maximum(a, b)], axis=1)[once])
 
 
 def _joined(

@@ -30,7 +30,8 @@ MOST_ORDER = 4
 
 
 @lru_cache(maxsize=32)
-def _orbits(group: Group, length: int) -> Orbits:
+def kept(group: Group, length: int) -> Orbits:
+    """`orbits`, kept for the groups that were asked for last."""
     return orbits(group, length)
 
 
@@ -70,7 +71,7 @@ def reynolds(group: Group, moment: Array) -> Array:
             f"a moment of shape {moment.shape} for a group on {group.degree} columns; give a tensor of order 1 to 4 "
             f"with {group.degree} values along each axis"
         )
-    found = _orbits(group, k)
+    found = kept(group, k)
     places = tuple(multisets(group.degree, k).T)
     out = np.empty_like(moment)
     means = found.spread(found.collect(moment[places]))
@@ -93,7 +94,7 @@ def parameters(group: Group, order: int) -> int:
     >>> sym.parameters(sym.orthogonal(3), 4), sym.parameters(sym.hyperoctahedral(3), 4)
     (1, 2)
     """
-    found = _orbits(group, order)
+    found = kept(group, order)
     if group.finite or order < MOST_ORDER:
         return found.count
     # Rotations project the space of invariants of their axes further; the trace of a projection is its rank.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.symmetry.isotypic import Decomposition, Part, found_numerically
+from cumulant.symmetry.product import product
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from cumulant.symmetry.isotypic import Array, Complex, Index
 
 __all__ = ["Copies", "Exchangeable", "Fourier", "isotypic", "spectral"]
+
+
+# Orders of groups on so many columns are computed to recognise them.
+MOST_ELEMENTS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,8 +225,8 @@ def isotypic(group: Group) -> Decomposition:
     """The isotypic decomposition of the columns under a group.
 
     Fourier modes for rings, grids and tori, mean and contrasts for exchangeable columns or blocks, components for
-    rotated vectors: recognised from the generators whatever the order of the columns. For any other group it is found
-    numerically, up to 4,000 columns.
+    rotated vectors: recognised from the generators whatever the order of the columns. Groups on disjoint columns are
+    decomposed one by one. For any other group it is found numerically, up to 4,000 columns.
 
     Raises
     ------
@@ -237,7 +242,13 @@ def isotypic(group: Group) -> Decomposition:
     >>> sum(len(part.rank) for part in sym.isotypic(sym.cyclic(10_000)).parts)
     5001
     """
-    return spectral(group) or found_numerically(group)
+    return spectral(group) or product(group, _separate) or found_numerically(group)
+
+
+def _separate(group: Group) -> Decomposition:
+    """A decomposition whose trivial component is a part of its own."""
+    known = spectral(group)
+    return found_numerically(group) if known is None or isinstance(known, Fourier) else known
 
 
 def spectral(group: Group) -> Decomposition | None:
@@ -246,6 +257,9 @@ def spectral(group: Group) -> Decomposition | None:
         family = group.rotations[0]
         whole = len(group.images) == 0 and len(group.rotations) == 1 and family.columns.size == group.degree
         return Copies(np.ascontiguousarray(family.columns.T)) if whole and not family.proper else None
+    if len(group.images) and (group.images == np.arange(group.degree)).all() and (group.signs < 0).all():
+        # A flip of all signs is O(1), of which every column is a vector.
+        return Copies(np.arange(group.degree)[None])
     if group.signed or not len(group.images):
         return None
     return _exchangeable(group) or _fourier(group)
@@ -292,16 +306,35 @@ def _matched(group: Group, members: list[Index]) -> Index | None:
 
 
 def _exchangeable(group: Group) -> Exchangeable | None:
-    if group.size is None and group.degree > 200:
-        return None
-    from cumulant.symmetry.chain import order
-
     members = _orbits(group)
     n = len(members[0])
-    if n < 2 or {len(m) for m in members} != {n} or order(group) != factorial(n):
+    if n < 2 or {len(m) for m in members} != {n} or not _whole(group, members[0]):
         return None
     rows = _matched(group, members)
     return None if rows is None else Exchangeable(np.ascontiguousarray(rows.T))
+
+
+def _whole(group: Group, members: Index) -> bool:
+    """Whether an orbit (n,) is permuted in every way, where the group does nothing beyond it."""
+    from cumulant.symmetry.chain import order
+
+    n = len(members)
+    if group.size is not None:
+        return group.size == factorial(n)
+    # A ring, and an exchange of two neighbours on it, generate all permutations.
+    rings = [g for g in group.images if len(_cycle(g, int(members[0]))) == n]
+    for g in group.images:
+        moved = members[g[members] != members]
+        if len(moved) == 2 and any(ring[moved[0]] == moved[1] or ring[moved[1]] == moved[0] for ring in rings):
+            return True
+    return group.degree <= MOST_ELEMENTS and order(group) == factorial(n)
+
+
+def _cycle(image: Index, start: int) -> list[int]:
+    out = [start]
+    while (at := int(image[out[-1]])) != start:
+        out.append(at)
+    return out
 
 
 def _fourier(group: Group) -> Fourier | None:
