@@ -36,6 +36,8 @@ FOLDS = 5
 # How much of the regression of ln η² on x is believed.
 BELIEF = (0.0, 0.25, 0.5, 0.75, 1.0)
 FEWEST_ROWS = 40
+# A number that takes no more values than these is a count or a grade.
+FEW_VALUES = 8
 # Residuals smaller than this part of the typical one are rounding, and their logarithm says nothing.
 FLOOR = 1e-3
 # A more complicated fluctuation must make the left-out rows more likely by so many nats.
@@ -71,6 +73,14 @@ def solve_fluctuation(
         return Solved(law, solved.prior, (*solved.notes, note), solved.warnings)
     if not law.residual_variance > 0:
         return Solved(law, solved.prior, (*solved.notes, "the mean leaves nothing to fluctuate"), solved.warnings)
+    warnings = solved.warnings
+    values = len(np.unique(x[:, law.target]))
+    if values <= FEW_VALUES and len(x) >= FEWEST_ROWS * FEW_VALUES:
+        discrete = (
+            f"the target takes only {values} values, and its density here is smooth; for the probability of each, make "
+            "it a category (lifts={name: 'categorical'}) with cm.Gaussian() or cm.Field()"
+        )
+        warnings = (*warnings, discrete)
     u = _studentised(law, x)
     believed = {"constant": BELIEF[:1], "varying": BELIEF[1:], "auto": BELIEF}[theory.noise]
     strength, logs = _strength(law, x, u) if believed[-1] else (None, np.zeros(len(u)))
@@ -78,7 +88,7 @@ def solve_fluctuation(
     varying = f"of a strength that varies (believed to {belief:.0%})" if belief else "of constant strength"
     note = f"the fluctuation about the mean is {shape.name}, {varying}: most likely for rows left out"
     found = FluctuationLaw(law, shape, width, strength if belief else None, belief)
-    return Solved(found, solved.prior, (*solved.notes, note), solved.warnings)
+    return Solved(found, solved.prior, (*solved.notes, note), warnings)
 
 
 def _studentised(law: TaylorLaw, x: Array) -> Array:

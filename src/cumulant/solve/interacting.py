@@ -18,6 +18,7 @@ from cumulant.solve.polynomial_law import PolynomialLaw
 from cumulant.solve.predictive import Fields
 from cumulant.solve.prior import Prior
 from cumulant.solve.schwinger_dyson import PolynomialSolution, solve_schwinger_dyson
+from cumulant.solve.tails import heavy_tail
 from cumulant.theory.polynomial import LOOPS
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ __all__ = ["solve_polynomial"]
 
 # Rows for each coupling below which its moments are noise.
 ROWS_PER_COUPLING = 10
-# A fold that holds this share of Σ u⁶ holds a few rows that are all of it.
-LARGEST_SHARE = 0.5
 # Fields up to which two loops, whatever was asked for, are no work to speak of.
 FEW_FIELDS = 12
 
@@ -142,24 +141,8 @@ def _obstacle(m: Moments, order: int, power: int = 0) -> str | None:
             f"{rows:,.0f} rows without a gap are too few for the {couplings:,} couplings of order {order}; "
             "measure more rows, or select columns="
         )
-    return None if m.higher is None else _heavy(m, power or 2 * (order - 1))
-
-
-def _heavy(m: Moments, power: int) -> str | None:
-    """Whether the highest moment of a field rests on a few rows."""
-    if m.higher is None or m.folds < 5:
-        return None
-    monomials, sums = m.higher.monomials, m.higher.sums
-    for i, name in enumerate(m.columns):
-        term = np.zeros((1, monomials.order), dtype=np.int64)
-        term[0, monomials.order - power :] = i + 1
-        each = sums[:, monomials.find(term)[0]]
-        if each.sum() > 0 and each.max() > LARGEST_SHARE * each.sum():
-            return (
-                f"column '{name}' has tails so heavy that a few rows hold most of its moment of order {power}; take "
-                "its logarithm or ranks, or use cm.Fluctuation()"
-            )
-    return None
+    heavy = heavy_tail(m, power or 2 * (order - 1))
+    return None if heavy is None else f"{heavy}; take its logarithm or ranks, or use cm.Fluctuation()"
 
 
 def _falls(action: PolynomialAction) -> str | None:

@@ -24,6 +24,7 @@ from cumulant.solve.lift import Lifted, Products, centred, monomials_of
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.masses import STEEPNESS, Masses, choose_masses
 from cumulant.solve.predictive import Fields
+from cumulant.solve.tails import heavy_tail
 from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.symmetry.invariants import summed
 from cumulant.symmetry.reduced import averaged, unsigned
@@ -101,6 +102,11 @@ def solve_taylor(
     if under is not None:
         monomials = len(problem.lifted.factors)
         notes.append(f"the mean is a sum of {len(problem.lifted):,} invariant terms of {monomials:,} monomials")
+    # Of a degree that held-out folds chose, they have judged the moments too.
+    asked = degree > 1 and len(scores) == 1
+    inputs = [i for i in range(len(m.columns)) if i != y and asked]
+    heavy = (heavy_tail(m, 2 * degree, inputs), heavy_tail(m, 2, [y]))
+    warnings += [f"{found}, which the mean rests on; take its logarithm or ranks" for found in heavy if found]
     law = TaylorLaw.of(base, y, problem.lifted, fields)
     return Solved(law, solved.masses.prior, (*said, *notes), (*warned, *warnings))
 
