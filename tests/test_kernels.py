@@ -91,6 +91,59 @@ def test_sums_are_those_of_the_definition(data):
         np.testing.assert_array_equal(sums, again)
 
 
+@pytest.mark.parametrize("folds", [1, 10, 33])
+@pytest.mark.parametrize("p", range(1, 25))
+def test_every_number_of_columns_has_every_product_once(p, folds, kernel):
+    # Whole numbers, so that no order of summation rounds; more rows than a block, and not a multiple of it.
+    x = np.random.default_rng(p).integers(-99, 99, size=(601, p)).astype(float)
+    weights = np.random.default_rng(p).integers(1, 5, 601) ** 2.0
+    fold = kernels.fold_of(np.arange(601), folds)
+    for w in (None, weights):
+        sums = accumulated(list(x.T), np.arange(p, dtype=float), folds, [300], weights=w)
+        expected = summed(x, np.arange(p), fold, folds, w).astype(float)
+        np.testing.assert_array_equal(storage.unpacked(sums, p + 1), expected)
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_moments_are_a_monoid_on_any_threads_in_any_chunks(data):
+    p, threads = data.draw(st.sampled_from([3, 9, 20]), "p"), data.draw(st.integers(1, 3), "threads")
+    sizes = data.draw(st.lists(st.integers(0, 500), min_size=3, max_size=3), "sizes")
+    compiled, single = data.draw(st.booleans(), "compiled"), data.draw(st.booleans(), "single")
+    chunk = data.draw(st.sampled_from([256, 300, 1000]), "rows in a chunk")
+    x = (100 + np.random.default_rng(sum(sizes)).normal(size=(sum(sizes), p))).astype("f4" if single else "f8")
+    edges = np.cumsum([0, *sizes])
+    like = cm.measure(x[:0], folds=3)
+    with pytest.MonkeyPatch.context() as patch:
+        if not compiled:
+            patch.setattr(kernels, "library", lambda: None)
+        module = sys.modules["cumulant.measure.measure"]
+        patch.setattr(module, "PARALLEL_CELLS", 0)
+        patch.setattr(module, "BLOCK_BYTES", 4 * p * chunk)
+        patch.setattr(module, "cores", lambda: threads)
+        whole, again = cm.measure(x, like=like), cm.measure(x, like=like)
+        a, b, c = (cm.measure(x[i:j], like=like, rows=int(i)) for i, j in itertools.pairwise(edges))
+    np.testing.assert_array_equal(whole.packed, again.packed)
+    for other in ((a + b) + c, a + (b + c), c + a + b, like + whole, cm.measure(x.astype(float), like=like)):
+        np.testing.assert_array_equal(other.rows, whole.rows)
+        np.testing.assert_allclose(other.packed, whole.packed, rtol=1e-12, atol=1e-12 * np.abs(whole.packed).max())
+
+
+@pytest.mark.parametrize("p", [4, 12, 20])
+def test_groups_shared_by_threads_are_the_same_to_the_last_bit(p, kernel):
+    rng = np.random.default_rng(p)
+    x, group, shift = rng.normal(size=(3000, p)), rng.integers(0, 50, 3000), rng.normal(size=p)
+    x[2100, p - 1], x[2500, 0] = np.nan, np.inf
+    sums = [np.zeros((50, (p + 1) * (p + 2) // 2)) for _ in range(3)]
+    for threads, out in enumerate(sums, 1):
+        assert kernels.add_to_groups(list(x.T), shift, group, out, threads) == 2100
+        np.testing.assert_array_equal(out, sums[0])
+    z = np.column_stack([np.ones(2100), x[:2100] - shift])
+    for k in (0, 17, 49):
+        rows = z[group[:2100] == k]
+        np.testing.assert_allclose(storage.unpacked(sums[0][k : k + 1], p + 1)[0], rows.T @ rows, atol=1e-12)
+
+
 @pytest.mark.parametrize("p", [11, kernels.WIDE + 5])
 def test_threads_that_share_rows_change_no_bit(p):
     x = np.random.default_rng(1).normal(size=(1500, p))
@@ -119,12 +172,13 @@ def test_rows_before_a_gap_are_added_and_none_after(at, column, bad, layout, sin
         np.testing.assert_array_equal(storage.unpacked(taken, 14), expected)
 
 
-def test_a_state_written_back_goes_on_to_the_last_bit(kernel):
-    x = np.random.default_rng(3).normal(size=(900, 17))
-    whole = kernels.RowSums(np.zeros(17), 5)
+@pytest.mark.parametrize("p", [6, 11, 17])
+def test_a_state_written_back_goes_on_to_the_last_bit(p, kernel):
+    x = np.random.default_rng(3).normal(size=(900, p))
+    whole = kernels.RowSums(np.zeros(p), 5)
     whole.add(list(x[:500].T), 0)
     saved = [a.copy() for a in whole.state()]
-    other = kernels.RowSums(np.zeros(17), 5)
+    other = kernels.RowSums(np.zeros(p), 5)
     for here, there in zip(other.state(), saved, strict=True):
         here[...] = there
     for sums in (whole, other):
@@ -140,11 +194,12 @@ def test_rows_beside_the_table_are_not_touched(kernel):
     assert kernels.RowSums(np.zeros(11), 2).add(list(x[:, :11].T), 0) == 130
 
 
-def test_numbers_near_the_ends_of_the_range(kernel):
-    tiny, huge = np.full((40, 2), 5e-324), np.full((40, 2), 1e153)
-    sums = kernels.RowSums(np.zeros(2), 1)
+@pytest.mark.parametrize("p", [2, 10, 20])
+def test_numbers_near_the_ends_of_the_range(p, kernel):
+    tiny, huge = np.full((40, p), 5e-324), np.full((40, p), 1e153)
+    sums = kernels.RowSums(np.zeros(p), 1)
     assert sums.add(list(tiny.T), 0) == 40
-    assert sums.take()[0].tolist() == [40.0, 40 * 5e-324, 40 * 5e-324, 0.0, 0.0, 0.0]
+    assert sums.take()[0].tolist() == [40.0, *[40 * 5e-324] * p, *[0.0] * (p * (p + 1) // 2)]
     sums.add(list(huge.T), 0)
     assert np.isfinite(sums.take()).all()
     with pytest.raises(DataError, match="column 'x1' holds numbers so large that their squares overflow"):

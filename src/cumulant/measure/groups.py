@@ -24,6 +24,7 @@ from cumulant.measure.capacity import refuse_if_beyond_memory
 from cumulant.measure.kernels import add_to_groups, fold_of
 from cumulant.measure.measure import measure
 from cumulant.measure.moments import Moments
+from cumulant.measure.threads import cores
 from cumulant.source import open_table
 from cumulant.source.progress import track
 from cumulant.source.table import HEAD_ROWS
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["KIND", "Groups", "measure_groups"]
 
 KIND = "groups"
+# Fewer cells of a batch are summed before a second thread has started.
+PARALLEL_CELLS = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +201,7 @@ class _Sums:
         self._schema, self._shift = start.schema, start.shift
         self._folds = folds
         self._drop = drop
-        self._codes: dict[Any, int] = {}
+        self._levels: pa.Array | None = None
         self._sums = np.zeros((0, self._size))
 
     @property
@@ -208,9 +211,10 @@ class _Sums:
 
     def groups(self) -> Groups:
         """What was added so far."""
-        used = self._sums[: len(self._codes) * self._folds]
-        sums = used.reshape(len(self._codes), self._folds, self._size).copy()
-        return Groups(self._by, tuple(self._codes), self._schema, self._shift, sums)
+        levels = () if self._levels is None else tuple(self._levels.to_pylist())
+        used = self._sums[: len(levels) * self._folds]
+        sums = used.reshape(len(levels), self._folds, self._size).copy()
+        return Groups(self._by, levels, self._schema, self._shift, sums)
 
     def grow(self, batch: pa.RecordBatch, limit: int) -> None:
         """Take up the levels that the categories among the fields show for the first time."""
@@ -242,7 +246,8 @@ class _Sums:
         fold = group * self._folds + fold_of(numbers, self._folds)
         if not keep.all():
             columns, fold, here = [c[keep] for c in columns], fold[keep], here[keep]
-        done = add_to_groups(columns, self._shift, fold, self._sums)
+        threads = cores() if len(here) * len(columns) >= PARALLEL_CELLS else 1
+        done = add_to_groups(columns, self._shift, fold, self._sums, threads)
         if done < len(here):
             self._add_some(np.column_stack([c[done:] for c in columns]), fold[done:], here[done:])
 
@@ -251,17 +256,32 @@ class _Sums:
         if isinstance(cells, pa.DictionaryArray):
             cells = cells.dictionary_decode()
         if pa.types.is_floating(cells.type):
-            cells = pa.array(cells.to_numpy(zero_copy_only=False), from_pandas=True)
+            # Minus zero is zero.
+            cells = pa.array(cells.to_numpy(zero_copy_only=False) + 0.0, from_pandas=True)
         coded = cells.dictionary_encode()
-        known = [self._codes.setdefault(value, len(self._codes)) for value in coded.dictionary.to_pylist()]
-        need = len(self._codes) * self._folds
+        code, known = self._codes_of(coded.dictionary)
+        need = known * self._folds
         if need > len(self._sums):
-            refuse_if_beyond_memory(need * self._size, f"{len(self._codes):,} groups of '{self._by}'")
+            refuse_if_beyond_memory(need * self._size, f"{known:,} groups of '{self._by}'")
             # Doubled, so that a table of ever new groups is not copied for each.
             more = np.zeros((max(need, 2 * len(self._sums)), self._size))
             more[: len(self._sums)] = self._sums
             self._sums = more
-        return np.array([*known, -1])[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        return np.append(code, -1)[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+
+    def _codes_of(self, values: pa.Array) -> tuple[NDArray[np.int64], int]:
+        """Numbers of the groups of distinct values, those that are new among them taken up; and how many there are."""
+        import pyarrow.compute as pc
+
+        if self._levels is None:
+            self._levels = values.slice(0, 0)
+        found = pc.index_in(values, value_set=self._levels)
+        fresh = found.is_null().to_numpy(zero_copy_only=False)
+        code = found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        code[fresh] = np.arange(len(self._levels), len(self._levels) + fresh.sum())
+        if fresh.any():
+            self._levels = pa.concat_arrays([self._levels, values.filter(pa.array(fresh))])
+        return code, len(self._levels)
 
     def _add_some(self, x: Array, fold: NDArray[np.int64], here: NDArray[np.int64]) -> None:
         """Add rows of which some are not finite."""

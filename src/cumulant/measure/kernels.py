@@ -164,7 +164,9 @@ class RowSums:
         return n
 
 
-def add_to_groups(columns: Sequence[Array], shift: Array, group: NDArray[np.int64], sums: Array) -> int:
+def add_to_groups(
+    columns: Sequence[Array], shift: Array, group: NDArray[np.int64], sums: Array, threads: int = 1
+) -> int:
     """Add z zᵀ with z = (1, x − shift) of each row to the sums of its group, until a row is not finite.
 
     Parameters
@@ -177,6 +179,8 @@ def add_to_groups(columns: Sequence[Array], shift: Array, group: NDArray[np.int6
         Group of each row (n,).
     sums
         Upper triangles (groups, q(q + 1)/2), q = p + 1, changed in place.
+    threads
+        Threads that share the groups. Each group is one thread's, so their number changes no bit.
 
     Returns
     -------
@@ -195,6 +199,7 @@ def add_to_groups(columns: Sequence[Array], shift: Array, group: NDArray[np.int6
         single.ctypes.data,
         np.ascontiguousarray(shift).ctypes.data,
         np.ascontiguousarray(group).ctypes.data,
+        threads,
         sums.ctypes.data,
     )
     if done < 0:

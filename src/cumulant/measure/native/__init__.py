@@ -38,7 +38,7 @@ def library() -> ctypes.CDLL | None:
     loaded.cumulant_state.restype = integer
     loaded.cumulant_state.argtypes = [pointer, ctypes.POINTER(pointer), ctypes.POINTER(pointer)]
     loaded.cumulant_groups.restype = integer
-    loaded.cumulant_groups.argtypes = [integer, integer, *[pointer] * 6]
+    loaded.cumulant_groups.argtypes = [integer, integer, *[pointer] * 5, ctypes.c_int, pointer]
     loaded.cumulant_levels.restype = integer
     sums = [integer] * 2 + [pointer] * 4 + [integer] + [pointer] * 3 + [integer] * 2 + [pointer]
     loaded.cumulant_levels.argtypes = sums

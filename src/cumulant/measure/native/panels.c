@@ -281,35 +281,70 @@ int cumulant_take(void *workspace, double *fresh) {
     return 1;
 }
 
+static inline double cell(const Source *s, int64_t j, int64_t r) {
+    const char *from = s->column[j] + r * s->stride[j];
+    return s->single[j] ? *(const float *)from : *(const double *)from;
+}
+
+/* The first row from `first` on that holds a NaN or an infinity; `end` when none before it does. */
+static int64_t first_gap(const Source *s, int64_t columns, int64_t first, int64_t end) {
+    double residue = 0;
+    for (int64_t j = 0; j < columns; j++)
+        for (int64_t r = first; r < end; r++) residue += cell(s, j, r) * 0;
+    for (int64_t r = first; residue != 0.0 && r < end; r++) {
+        double rest = 0;
+        for (int64_t j = 0; j < columns; j++) rest += cell(s, j, r) * 0;
+        if (rest != 0.0) return r;
+    }
+    return end;
+}
+
+/* Adds the products of those of n rows whose group is `share` modulo `shares`: each group is one thread's. */
+static void add_share(const Source *s, int64_t n, int64_t columns, const int64_t *group, int64_t share, int64_t shares,
+                      double *z, double *sums) {
+    enum { AHEAD = 8, LINE = 8, STEP = 1024 };
+    int64_t q = columns + 1, size = q * (q + 1) / 2, row[STEP];
+    z[0] = 1;
+    for (int64_t first = 0; first < n; first += STEP) {
+        int64_t end = first + STEP < n ? first + STEP : n, rows = 0;
+        for (int64_t r = first; r < end; r++) {
+            row[rows] = r;
+            rows += group[r] % shares == share;
+        }
+        for (int64_t k = 0; k < rows; k++) {
+            /* Groups come in any order: the next ones are fetched while this one is summed. */
+            if (k + AHEAD < rows)
+                for (int64_t i = 0; i < size; i += LINE)
+                    __builtin_prefetch(sums + group[row[k + AHEAD]] * size + i, 1);
+            for (int64_t j = 0; j < columns; j++) z[j + 1] = cell(s, j, row[k]) - s->shift[j];
+            double *to = sums + group[row[k]] * size;
+            for (int64_t i = 0; i < q; i++) {
+                double factor = z[i];
+                for (int64_t j = i; j < q; j++) *to++ += factor * z[j];
+            }
+        }
+    }
+}
+
 /* Adds the products of each row, (1, x - shift), to the sums of its group: upper triangles by rows, groups one after
  * the other. Stops before a row with a NaN or an infinity; returns the rows added, or -1 when memory is short. */
 int64_t cumulant_groups(int64_t n, int64_t columns, const char *const *column, const int64_t *stride,
-                        const uint8_t *single, const double *shift, const int64_t *group, double *sums) {
-    enum { AHEAD = 8, LINE = 8 };
-    int64_t q = columns + 1, size = q * (q + 1) / 2, r = 0;
-    double *z = malloc((size_t)q * sizeof *z);
+                        const uint8_t *single, const double *shift, const int64_t *group, int threads, double *sums) {
+    enum { STEP = 1024, LINE = 8 };
+    Source source = {column, stride, single, shift};
+    int64_t apart = (columns + 2 * LINE) / LINE * LINE, stop = n;
+    double *z = malloc((size_t)(threads * apart) * sizeof *z);
     if (!z) return -1;
-    z[0] = 1;
-    for (; r < n; r++) {
-        /* Groups come in any order: the next ones are fetched while this one is summed. */
-        if (r + AHEAD < n)
-            for (int64_t i = 0; i < size; i += LINE) __builtin_prefetch(sums + group[r + AHEAD] * size + i, 1);
-        double residue = 0;
-        for (int64_t j = 0; j < columns; j++) {
-            const char *from = column[j] + r * stride[j];
-            double x = single[j] ? *(const float *)from : *(const double *)from;
-            residue += x - x;
-            z[j + 1] = x - shift[j];
-        }
-        if (residue != 0.0) break;
-        double *to = sums + group[r] * size;
-        for (int64_t i = 0; i < q; i++) {
-            double factor = z[i];
-            for (int64_t j = i; j < q; j++) *to++ += factor * z[j];
-        }
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1) reduction(min : stop)
+    for (int64_t first = 0; first < n; first += STEP) {
+        int64_t end = first + STEP < n ? first + STEP : n, gap = first_gap(&source, columns, first, end);
+        if (gap < end && gap < stop) stop = gap;
     }
+#pragma omp parallel for schedule(static, 1) num_threads(threads) if (threads > 1)
+    for (int64_t share = 0; share < threads; share++)
+        add_share(&source, stop, columns, group, share, threads, z + share * apart, sums);
     free(z);
-    return r;
+    return stop;
 }
 
 #include "levels.h"
