@@ -91,6 +91,27 @@ def test_json(cli: Cli, table: Path, tmp_path: Path) -> None:
     assert towns["levels"] == ["Delft", "Graz", "Lund"]
 
 
+def test_a_symmetry_is_detected_and_lives_on(cli: Cli, tmp_path: Path) -> None:
+    z = np.random.default_rng(0).normal(size=(400, 4))
+    ears = {"left_ear": z[:, 0] + z[:, 2], "right_ear": z[:, 1] + z[:, 2], "size": z[:, 2] + 3 * z[:, 3]}
+    pd.DataFrame(ears).to_csv(tmp_path / "ears.csv", index=False)
+    out = tmp_path / "ears.cumulant"
+    model = fitted(cli, tmp_path / "ears.csv", out, "--symmetry", "detect", "--target", "size")
+    assert model.symmetries is not None
+    assert model.symmetries.state == "detected"
+    assert model.symmetries.declared.group.moved.tolist() == [True, True, False]
+    said = cli("inspect", out).ok().out
+    assert "symmetric under S2: 7 parameters instead of 9" in said
+    assert "10 folds" in said
+    cli("update", out, tmp_path / "ears.csv", "-o", tmp_path / "twice.cumulant").ok()
+    twice = cm.load(tmp_path / "twice.cumulant")
+    assert isinstance(twice, cm.Model)
+    assert twice.symmetries is not None
+    assert twice.count == 800
+    refused = cli("fit", tmp_path / "ears.csv", "-o", out, "--symmetry", "detect", "--theory", "taylor")
+    assert "leave out --theory" in refused.refusal(2)
+
+
 def test_a_category_as_target_and_a_single_fold_have_no_score(cli: Cli, table: Path, tmp_path: Path) -> None:
     assert "held out" not in cli("fit", table, "-o", tmp_path / "m", "--target", "town").ok().out
     assert "held out" not in cli("fit", table, "-o", tmp_path / "m", "--target", "price", "--folds", 1).ok().out

@@ -22,6 +22,7 @@ EXAMPLES = (
     "cumulant fit \"SELECT * FROM 'trips.parquet' WHERE km < 100\" -o trips.cumulant --prior evidence",
     "cumulant fit 'years/*.parquet' -o years.cumulant --checkpoint years.state",
     "cumulant fit houses.csv -o houses.cumulant --target price --theory fluctuation",
+    "cumulant fit sensors.csv -o sensors.cumulant --symmetry detect",
     "cumulant fit houses.csv --dry-run",
 )
 
@@ -87,6 +88,14 @@ def fit(
             rich_help_panel=o.CALCULATION,
         ),
     ] = "auto",
+    symmetry: Annotated[
+        o.Symmetry,
+        typer.Option(
+            help="Impose the largest symmetry of the columns that the moments show, as cumulant symmetries finds it; "
+            "gaussian only.",
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = o.Symmetry.none,
     prior: Annotated[
         str,
         typer.Option(
@@ -144,6 +153,9 @@ def fit(
     if wanted is not None and weights is not None and weights not in wanted:
         wanted.append(weights)
     opened = o.read_table(table, wanted, delimiter=delimiter, encoding=encoding, nulls=null, types=type_)
+    ansatz = _theory(theory, order)
+    if symmetry is not o.Symmetry.none and ansatz != "auto":
+        raise typer.BadParameter(f"--symmetry {symmetry.value} is for the Gaussian theory; leave out --theory")
     measuring: dict[str, Any] = {
         "weights": weights,
         "weight_kind": weight_kind.value,
@@ -166,7 +178,13 @@ def fit(
         terminal.note(f"going on from the state in {checkpoint}")
     try:
         model = fit_table(
-            opened, _theory(theory, order), target, prior=_prior(prior), checkpoint=checkpoint, **measuring
+            opened,
+            ansatz,
+            target,
+            prior=_prior(prior),
+            checkpoint=checkpoint,
+            symmetry=None if symmetry is o.Symmetry.none else symmetry.value,
+            **measuring,
         )
     except KeyboardInterrupt as stop:
         raise terminal.InterruptionError(str(stop)) from stop

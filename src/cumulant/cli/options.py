@@ -50,6 +50,13 @@ class Missing(StrEnum):
     error = "error"
 
 
+class Symmetry(StrEnum):
+    """What to do about symmetries of the columns."""
+
+    none = "none"
+    detect = "detect"
+
+
 class Theory(StrEnum):
     """The ansatz for F."""
 

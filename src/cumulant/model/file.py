@@ -131,7 +131,7 @@ def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         prior=Prior(**meta["prior"], grid=arrays["prior_grid"], curve=arrays["prior_curve"]),
         notes=tuple(meta["notes"]),
         target=meta["target"],
-        moments=moments if isinstance(moments, Moments) and symmetries is None else None,
+        moments=moments if isinstance(moments, Moments) else None,
         effort=meta["effort"],
         symmetries=symmetries,
         theory=_ansatz(meta.get("ansatz")),

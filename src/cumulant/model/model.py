@@ -62,7 +62,8 @@ class Model:
     effort
         What the fit cost (``rows``, ``fields``, ``cpu_seconds``, ``wall_seconds``), where it was timed.
     symmetries
-        The symmetry it was solved under, and what that saved; None where there was none. It then holds the moments.
+        The symmetry it was solved under, and what that saved; None where there was none. It holds the moments too,
+        those measured under a group included.
     theory
         The ansatz that was solved for, which it is solved for again when rows come or go.
     """

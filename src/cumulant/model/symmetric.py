@@ -62,8 +62,9 @@ def solve_under(
         found = solve_symmetric(m, symmetry, prior)
     named = target if target is None or isinstance(target, str) else None
     imposed = Imposed.of(found, state, m)
-    notes = found.notes if isinstance(m, Reduced) else m.notes + found.notes
-    return Model(m.schema, found.law, found.prior, notes, named, None, symmetries=imposed)
+    plain = None if isinstance(m, Reduced) else m
+    notes = found.notes if plain is None else plain.notes + found.notes
+    return Model(m.schema, found.law, found.prior, notes, named, plain, symmetries=imposed)
 
 
 def _invariant(
@@ -106,7 +107,7 @@ def _invariant(
     imposed = Imposed.of(found, "declared", m).with_terms(solved.law.lifted)
     notes = m.notes + solved.notes + solved.warnings
     named = target if isinstance(target, str) else None
-    return Model(m.schema, solved.law, solved.prior, notes, named, None, symmetries=imposed, theory=ansatz)
+    return Model(m.schema, solved.law, solved.prior, notes, named, m, symmetries=imposed, theory=ansatz)
 
 
 def _looked_up(
@@ -130,7 +131,7 @@ def _looked_up(
     named = target if target is None or isinstance(target, str) else None
     notes = m.notes + solved.notes + solved.warnings
     imposed = Imposed.looked_up(bound, ansatz.order, m)
-    return Model(m.schema, solved.law, solved.prior, notes, named, None, symmetries=imposed, theory=ansatz)
+    return Model(m.schema, solved.law, solved.prior, notes, named, m, symmetries=imposed, theory=ansatz)
 
 
 def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
