@@ -82,7 +82,7 @@ def fit(
         A column whose values part the rows into groups: a model for each, solved when it is asked for.
     symmetry
         A group that acts on the columns (`cumulant.symmetry`), a list of groups to choose from by held-out likelihood,
-        or ``"detect"``: the one that the moments show.
+        or ``"detect"``: the one that the moments show. Of `Taylor` one group, which acts on the inputs of the target.
     **measure_options
         Those of `measure`: ``missing``, ``weights``, ``lifts``, ``folds``, …
 
