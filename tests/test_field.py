@@ -281,6 +281,19 @@ def test_more_inputs_than_rows():
     assert np.isfinite(found.predict("y", given=table)).all()
 
 
+def test_weights_are_not_silently_ignored():
+    with pytest.warns(cm.CumulantWarning, match="count the same"):
+        cm.fit(waves(60).assign(w=[1.0, 2.0] * 30), cm.Field(), target="y", weights="w", progress=False)
+
+
+def test_a_propagator_too_smooth_for_its_rows_is_made_firm():
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(40, 2)), 3, axis=0) + 1e-9 * rng.normal(size=(120, 2))
+    table = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": np.sin(x[:, 0])})
+    found = cm.fit(table, cm.Field(RBF(3.0), metric="unit"), target="y", progress=False)
+    np.testing.assert_allclose(found.predict("y", given=table), table["y"], atol=1e-2)
+
+
 def test_what_it_cannot_do_is_said():
     table = waves(30)
     with pytest.raises(OptionError, match="target="):

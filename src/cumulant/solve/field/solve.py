@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["solve_field"]
 
 FEWEST_ROWS = 3
+UNWEIGHTED = "rows count the same in the field, whatever their weight; repeat rows, or use cm.Taylor(), to weigh them"
 # Matrices of rows by rows that are held at once.
 MATRICES = 6
 
@@ -70,20 +71,21 @@ def solve_field(
     remedy = "fit fewer rows, or cm.Taylor(), which needs moments alone"
     needed = MATRICES * (min(len(table), DENSE_ROWS) ** 2 + table.size)
     refuse_if_beyond_memory(needed, f"propagators of {len(table):,} rows", remedy)
+    warnings = base.warnings if np.array_equal(m.squared_weights, m.rows) else (*base.warnings, UNWEIGHTED)
     p = len(law.mean)
     visible, fixed = np.arange(p), np.full(p, np.nan)
     if not number:
         chosen = theory.chosen or candidates(len(inputs), product=len(inputs) <= PRODUCT_INPUTS)
         field = condition_classes(table[:, inputs], level_of(table[:, targets]), 1 + len(targets), chosen)
         mixed = ClassLaw(law, targets, visible, fixed, inputs, field)
-        return Solved(mixed, base.prior, (*base.notes, *notes, field.note), base.warnings)
+        return Solved(mixed, base.prior, (*base.notes, *notes, field.note), warnings)
     y = int(targets[0])
     centre, width = table[:, inputs].mean(axis=0), spread[inputs]
     x = np.ascontiguousarray((table[:, inputs] - centre) / width)
     with _threads(len(table)):
         members, said = _members(x, table[:, y].copy(), theory)
     found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members)
-    return Solved(found, base.prior, (*base.notes, *notes, *said), base.warnings)
+    return Solved(found, base.prior, (*base.notes, *notes, *said), warnings)
 
 
 def _members(x: Array, y: Array, theory: Field) -> tuple[tuple[Member | SplitMember, ...], tuple[str, ...]]:
