@@ -306,6 +306,7 @@ def measure(
         _refuse_levels(schema, folds)
         with one_blas_thread(len(schema.fields)):
             start = _begin(schema, head, folds, weighting, precision)
+        del head
         start = with_room(start, required)
     asked = pushdown if kept is None else False
     stream = _in_place(table, side, start, pilot, missing, levels, asked=asked, others=batches)
@@ -313,6 +314,8 @@ def measure(
         return stream
     passed, stream = (0, stream) if saved is None else _resumed(table, saved.rows, stream)
     parts = track(table, _parts(table, start.schema, stream), enabled=progress)
+    # Of rows that are summed where they lie, the first are not kept as batches too.
+    del pilot, batches, stream
     if saved is None:
         cells = (table.rows or PARALLEL_CELLS) * (len(start.schema.fields) + len(start.schema.wide))
         threads = cores() if cells >= PARALLEL_CELLS else 1

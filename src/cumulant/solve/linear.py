@@ -84,8 +84,12 @@ class Factor:
         squares = np.empty(q)
         for a in range(0, q, COLUMNS):
             b = min(a + COLUMNS, q)
-            # Above its diagonal entry a column of L⁻¹ is zero.
-            columns = _triangular(self.lower[a:, a:], np.eye(q - a, b - a))
+            # Above its diagonal entry a column of L⁻¹ is zero. Blocks of L are solved in turn: a copy of it is saved.
+            columns = np.eye(q - a, b - a)
+            for c in range(a, q, COLUMNS):
+                rows, above = slice(c - a, c - a + COLUMNS), slice(0, c - a)
+                columns[rows] -= self.lower[c : c + COLUMNS, a:c] @ columns[above]
+                columns[rows] = _triangular(self.lower[c : c + COLUMNS, c : c + COLUMNS], columns[rows])
             squares[a:b] = np.einsum("ij,ij->j", columns, columns)
         out = np.zeros(len(self.kept))
         out[self.kept] = squares
