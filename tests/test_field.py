@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import cumulant as cm
+from commandline import Cli
 from cumulant.errors import CumulantError, DataError, OptionError
 from cumulant.solve.field.conditioning import condition
 from cumulant.solve.field.density import Component, Mixed, stacked
@@ -137,7 +138,7 @@ def test_stacking_maximises_the_likelihood_of_left_out_rows():
 
 @pytest.fixture(scope="module")
 def model():
-    return cm.fit(waves(250), cm.Field(), target="y", progress=False)
+    return cm.fit(waves(200), cm.Field(), target="y", progress=False)
 
 
 def test_predicts_what_bends(model):
@@ -171,7 +172,7 @@ def test_unknown_inputs_are_averaged_over(model):
 
 def test_other_questions_have_gaussian_answers(model):
     given = waves(10, seed=4)
-    gaussian = cm.fit(waves(250), target="y", progress=False)
+    gaussian = cm.fit(waves(200), target="y", progress=False)
     np.testing.assert_allclose(model.predict("a", given=given), gaussian.predict("a", given=given), rtol=1e-9)
     assert np.isfinite(model.log_prob(given)).all()
     assert model.sample(5, seed=0).shape == (5, 4)
@@ -196,7 +197,7 @@ def test_scikit_learn_estimator():
     pytest.importorskip("sklearn")
     from cumulant.sklearn import FreeEnergyRegressor
 
-    table, new = waves(150), waves(100, seed=7)
+    table, new = waves(120), waves(100, seed=7)
     inputs = ["a", "b", "c"]
     ours = FreeEnergyRegressor(theory="field").fit(table[inputs], table["y"])
     mean, spread = ours.predict(new[inputs], return_std=True)
@@ -208,15 +209,13 @@ def test_scikit_learn_estimator():
         FreeEnergyRegressor(theory="all").fit(table[inputs], table["y"])
 
 
-def test_command_line(tmp_path):
-    from commandline import run
-
-    waves(80).to_csv(tmp_path / "w.csv", index=False)
+def test_command_line(tmp_path, capsys):
+    cli = Cli(capsys)
+    waves(50).to_csv(tmp_path / "w.csv", index=False)
     model = tmp_path / "w.cumulant"
-    out = run("fit", tmp_path / "w.csv", "-o", model, "--target", "y", "--theory", "field")
-    assert out.status == 0, out
-    assert run("predict", model, tmp_path / "w.csv", "--target", "y").status == 0
-    assert run("fit", tmp_path / "w.csv", "-o", model, "--theory", "field", "--order", "3").status != 0
+    cli("fit", tmp_path / "w.csv", "-o", model, "--target", "y", "--theory", "field").ok()
+    assert len(cli("predict", model, tmp_path / "w.csv", "--target", "y").ok().out.splitlines()) > 50
+    assert cli("fit", tmp_path / "w.csv", "-o", model, "--theory", "field", "--order", "3").status != 0
 
 
 def test_combinations_of_inputs_are_found():
@@ -238,8 +237,8 @@ def test_combinations_of_inputs_are_found():
 
 def test_noise_that_varies_is_seen():
     rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, size=400)
-    table = pd.DataFrame({"x": x, "y": np.sin(3 * x) + np.exp(1.5 * x) * 0.2 * rng.normal(size=400)})
+    x = rng.uniform(-1, 1, size=250)
+    table = pd.DataFrame({"x": x, "y": np.sin(3 * x) + np.exp(1.5 * x) * 0.2 * rng.normal(size=250)})
     found = cm.fit(table, cm.Field(), target="y", progress=False)
     assert "noise that varies" in found.notes[-1]
     width = found.predict("y", given={"x": [-0.9, 0.9]}, output="density").scale
