@@ -1,4 +1,4 @@
-"""Centres of the prior: one factor against scikit-learn, under a group against its symmetry, and where there is none."""
+"""Centres of the prior: one factor against scikit-learn, under a group, and where there is none."""
 
 from __future__ import annotations
 
