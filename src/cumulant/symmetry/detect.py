@@ -276,7 +276,8 @@ def _compared(findings: Sequence[Finding]) -> list[Finding]:
     held = [i for i, f in enumerate(out) if f.verdict == "holds"]
     inside = {(i, j) for i in held for j in held if i != j and _implies(out[j].group, out[i].group)}
     for i, j in inside:
-        if out[i].evidence.log_bayes_factor > out[j].evidence.log_bayes_factor:
+        # By odds, not by evidence: the best of many parts is better than the whole by choice.
+        if out[i].log_odds > out[j].log_odds:
             out[j] = replace(out[j], verdict="surpassed")
     for i, j in inside:
         same = out[i].scale == out[j].scale or out[j].scale == "covariance"
