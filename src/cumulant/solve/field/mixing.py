@@ -124,7 +124,19 @@ class Mixing:
         kept = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i]]
         shown = ", ".join(f"{tried[i].name} {weights[i]:.0%} ({tried[i].left_out:.4g})" for i in kept)
         note = f"mixed by the likelihood of left-out rows, in nats a row in brackets: {shown}"
-        return tuple(replace(tried[i].member, weight=float(weights[i])) for i in kept), (note,)
+        members = tuple(replace(tried[i].member, weight=float(weights[i])) for i in kept)
+        return members, (self._told([tried[i] for i in kept], weights[kept]), note)
+
+    def _told(self, tried: list[_Tried], weights: Array) -> str:
+        """How well the mixture foretells rows that are left out, in words."""
+        logs = np.logaddexp.reduce([np.log(w) + one.logs for w, one in zip(weights, tried, strict=True)], axis=0)
+        each = (
+            Component(w, t.mean, t.size, t.member.shape, t.member.scale) for w, t in zip(weights, tried, strict=True)
+        )
+        error = self.y - sum(c.weight * c.expect() for c in each)
+        share = 1 - float(np.mean(error**2)) / float(self.y.var())
+        rmse = float(np.sqrt(np.mean(error**2)))
+        return f"rows, each left out of the field: R² {share:.3f}, RMSE {rmse:.4g}, ln p {logs.mean():.4g} a row"
 
     def _screen(self) -> Mixing:
         """What fields are tried on: all rows, or of many some."""
