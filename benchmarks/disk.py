@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -34,12 +35,13 @@ def run(options: Options) -> dict[str, Any]:
     for rows, columns in options.sizes or (QUICK if options.quick else SIZES):
         for format_ in FORMATS:
             with tempfile.TemporaryDirectory(prefix="cumulant-bench-") as folder:
+                load = round(os.getloadavg()[0], 2)
                 say(f"disk: {rows:,} × {columns + 1:,}, {format_}")
                 path = Path(folder) / f"table.{format_}"
                 harness.call("benchmarks.disk:generate", path=str(path), rows=rows, columns=columns)
                 cases = _file(str(path), names, options)
                 size = path.stat().st_size
-            shape = {"rows": rows, "columns": columns, "format": format_, "file_bytes": size}
+            shape = {"rows": rows, "columns": columns, "format": format_, "file_bytes": size, "load_at_start": load}
             results.append({**shape, "cases": cases})
     parameters = {"dtype": "float64", "folds": 10, "rounds": options.rounds, "seed": 0}
     return {

@@ -259,7 +259,8 @@ def _disk_full(record: dict[str, Any]) -> list[str]:
             ]
             for name, case in result["cases"].items()
         ]  # fmt: skip
-        title = f"{_size(result, 1)}, {_FORMAT[result['format']]} of {_bytes(result['file_bytes'])}"
+        size, load = _bytes(result["file_bytes"]), result["load_at_start"]
+        title = f"{_size(result, 1)}, {_FORMAT[result['format']]} of {size} (load {load})"
         parts += [f"**{title}**", _table(head, rows)]
     return parts
 

@@ -83,7 +83,7 @@ def test_tables_say_how_much_slower_where_and_when() -> None:
 
 def test_a_failed_case_is_shown_with_its_reason() -> None:
     cases = {"peer": {"failed": "no | memory"}}
-    results = [{"rows": 10, "columns": 2, "format": "csv", "file_bytes": 1, "cases": cases}]
+    results = [{"rows": 10, "columns": 2, "format": "csv", "file_bytes": 1, "load_at_start": 0.1, "cases": cases}]
     records = {"disk": {**RECORD, "results": results}}
     assert "| peer | failed |" in tables.summary(records)
     assert r"failed: no \| memory" in tables.details(records)
