@@ -65,9 +65,9 @@ def test_the_degree_is_found_and_said(bent):
 def test_held_out_scores_are_those_of_refitted_folds(bent):
     """The likelihood of a fold left out, from moments, against rows that are fitted and predicted."""
     from cumulant.measure.kernels import fold_of
-    from cumulant.solve.taylor import _centred, _held_out, _Problem
+    from cumulant.solve.taylor import _held_out, _Problem, recentred
 
-    m = _centred(cm.measure(bent, order=4))
+    m = recentred(cm.measure(bent, order=4))
     problem = _Problem.of(m, m.columns.index("y"), 2)
     score = _held_out(m, problem, problem.solve(m, None, (1.0,)))
     fold = fold_of(np.arange(len(bent)), m.folds)

@@ -21,6 +21,7 @@ EXAMPLES = (
     "cumulant fit 'sales/*.parquet' -o sales.cumulant --columns day,shop,units --lift day=cyclic:week,cyclic:year",
     "cumulant fit \"SELECT * FROM 'trips.parquet' WHERE km < 100\" -o trips.cumulant --prior evidence",
     "cumulant fit 'years/*.parquet' -o years.cumulant --checkpoint years.state",
+    "cumulant fit houses.csv -o houses.cumulant --target price --budget 10",
     "cumulant fit houses.csv -o houses.cumulant --target price --theory fluctuation",
     "cumulant fit sensors.csv -o sensors.cumulant --symmetry detect",
     "cumulant fit houses.csv --dry-run",
@@ -75,8 +76,9 @@ def fit(
     theory: Annotated[
         o.Theory,
         typer.Option(
-            help="Straight lines (gaussian, the default), a mean that bends (taylor), that and a spread of its own "
-            "(fluctuation), or any function at all (field); all but the first need --target.",
+            help="Straight lines (gaussian), a mean that bends (taylor), that and a spread of its own (fluctuation), a "
+            "field on function space (field), interactions of all columns (polynomial), or the first of these unless "
+            "--budget lets it look for more (auto). taylor, fluctuation and field need --target.",
             rich_help_panel=o.CALCULATION,
         ),
     ] = o.Theory.auto,
@@ -96,6 +98,26 @@ def fit(
             rich_help_panel=o.CALCULATION,
         ),
     ] = o.Symmetry.none,
+    loops: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2,
+            help="Of polynomial: couplings by diagrams of up to so many loops, for weak couplings.  [default: by the "
+            "Schwinger-Dyson equations, for any]",
+            show_default=False,
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Time for auto to look for a richer theory of --target: what held-out rows are most likely under.",
+            show_default=False,
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = None,
     prior: Annotated[
         str,
         typer.Option(
@@ -153,8 +175,8 @@ def fit(
     if wanted is not None and weights is not None and weights not in wanted:
         wanted.append(weights)
     opened = o.read_table(table, wanted, delimiter=delimiter, encoding=encoding, nulls=null, types=type_)
-    ansatz = _theory(theory, order)
-    if symmetry is not o.Symmetry.none and ansatz != "auto":
+    ansatz = _theory(theory, order, loops)
+    if symmetry is not o.Symmetry.none and theory not in (o.Theory.auto, o.Theory.gaussian):
         raise typer.BadParameter(f"--symmetry {symmetry.value} is for the Gaussian theory; leave out --theory")
     measuring: dict[str, Any] = {
         "weights": weights,
@@ -184,6 +206,7 @@ def fit(
             prior=_prior(prior),
             checkpoint=checkpoint,
             symmetry=None if symmetry is o.Symmetry.none else symmetry.value,
+            budget=budget,
             **measuring,
         )
     except KeyboardInterrupt as stop:
@@ -199,22 +222,25 @@ def _same_file(out: Path, table: str) -> bool:
         return False
 
 
-def _theory(theory: o.Theory, order: str) -> Any:
-    if theory in (o.Theory.auto, o.Theory.gaussian, o.Theory.field):
-        known = ("auto",) if theory is o.Theory.field else ("auto", "2")
-        if order not in known:
+def _theory(theory: o.Theory, order: str, loops: int | None) -> Any:
+    from cumulant.theory import Field, Fluctuation, Gaussian, Polynomial, Taylor
+
+    if loops is not None and theory is not o.Theory.polynomial:
+        raise typer.BadParameter(f"--loops {loops} is for --theory polynomial")
+    if theory is o.Theory.field and order == "auto":
+        return Field()
+    if theory is o.Theory.polynomial and order in ("auto", "2", "4"):
+        return Polynomial(4 if order == "auto" else int(order), loops)
+    if theory in (o.Theory.polynomial, o.Theory.field):
+        raise typer.BadParameter(f"--order {order} is for --theory taylor or fluctuation; polynomial has order 2 or 4")
+    if theory in (o.Theory.auto, o.Theory.gaussian):
+        if order not in ("auto", "2"):
             raise typer.BadParameter(
                 f"--order {order} is for --theory taylor or fluctuation; the Gaussian one is of order 2, a field of all"
             )
-        if theory is not o.Theory.field:
-            return "auto"
-        from cumulant.theory import Field
-
-        return Field()
+        return "auto" if theory is o.Theory.auto else Gaussian()
     if order != "auto" and not order.isdigit():
         raise typer.BadParameter(f"--order {order!r}: give auto, or a number from 2 to 6")
-    from cumulant.theory import Fluctuation, Taylor
-
     background = Taylor("auto" if order == "auto" else int(order))
     return background if theory is o.Theory.taylor else Fluctuation(background)
 

@@ -65,6 +65,7 @@ class Theory(StrEnum):
     taylor = "taylor"
     fluctuation = "fluctuation"
     field = "field"
+    polynomial = "polynomial"
 
 
 class WeightKind(StrEnum):
@@ -86,6 +87,7 @@ class Output(StrEnum):
     """What a prediction gives for each row."""
 
     mean = "mean"
+    sd = "sd"
     interval = "interval"
     density = "density"
     samples = "samples"

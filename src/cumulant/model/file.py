@@ -11,6 +11,7 @@ from cumulant.lift import Schema
 from cumulant.measure import Moments
 from cumulant.model.laws import LAWS, law_of, name_of
 from cumulant.model.model import Model
+from cumulant.solve.law import Candidate
 from cumulant.solve.prior import Prior
 from cumulant.theory import Field, Taylor, Theory
 
@@ -40,6 +41,7 @@ def save(model: Model, path: str | Path, *, moments: bool) -> None:
         "prior": {"mass": prior.mass, "kind": prior.kind, "reason": prior.reason},
         "notes": list(model.notes),
         "target": model.target,
+        "candidates": [asdict(one) for one in model.candidates],
         "effort": None if model.effort is None else dict(model.effort),
     }
     kept_moments: Moments | Reduced | None = model.moments
@@ -135,4 +137,5 @@ def _model(arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> Model:
         effort=meta["effort"],
         symmetries=symmetries,
         theory=_ansatz(meta.get("ansatz")),
+        candidates=tuple(Candidate(**one) for one in meta.get("candidates", ())),
     )

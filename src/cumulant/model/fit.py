@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -17,6 +17,7 @@ from cumulant.measure.kernels import fold_of
 from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
 from cumulant.solve.auto import solve_law, theory_of
+from cumulant.source import open_table
 from cumulant.theory import Gaussian
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def fit(
     prior: str | float | None = "auto",
     group_by: None = None,
     symmetry: Any = None,
+    budget: float | None = None,
     **measure_options: Any,
 ) -> Model: ...
 
@@ -62,6 +64,7 @@ def fit(
     prior: str | float | None = "auto",
     group_by: str | None = None,
     symmetry: Any = None,
+    budget: float | None = None,
     **measure_options: Any,
 ) -> Model | Models:
     """Measure a table in one pass and solve for its free energy.
@@ -71,7 +74,8 @@ def fit(
     table
         Anything `measure` takes.
     theory
-        The ansatz for F; ``"auto"`` takes `Gaussian`. What it requires is measured.
+        The ansatz for F; ``"auto"`` is `Gaussian`, unless ``budget`` lets it look for more. What it requires is
+        measured.
     target
         A column to be predicted, or several: the prior is then chosen for them, and `Model.summary` shows the one. Any
         other column can be predicted just as well.
@@ -83,6 +87,10 @@ def fit(
     symmetry
         A group that acts on the columns (`cumulant.symmetry`), a list of groups to choose from by held-out likelihood,
         or ``"detect"``: the one that the moments show. Of `Taylor` one group, which acts on the inputs of the target.
+    budget
+        Seconds that ``theory="auto"`` may take to look beyond order 2 for one numeric target: it then tries Taylor
+        orders, fluctuations and a field on function space as far as they fit in, and takes what rows that were left out
+        are most likely under. `Model.candidates` and the notes tell of each. None: no time, and order 2.
     **measure_options
         Those of `measure`: ``missing``, ``weights``, ``lifts``, ``folds``, …
 
@@ -103,13 +111,18 @@ def fit(
 
         if symmetry is not None:
             raise OptionError("symmetry= cannot be combined with group_by=; fit the rows of each group with symmetry=")
+        if budget is not None:
+            raise OptionError("budget= cannot be combined with group_by=: groups are solved to second order")
         theory_of(theory)
         groups = measure(table, group_by=group_by, **measure_options)
         if target is not None:
             groups.schema.independent_of(target)
         return Models(groups, prior, target)
     wall, cpu = time.perf_counter(), time.process_time()
-    ansatz = theory_of(theory)
+    ansatz = theory_of(theory, budget, _size_of(table) if budget is not None else None)
+    if budget is not None and (target is None or symmetry is not None):
+        what = "symmetry=" if target is not None else "no target"
+        raise OptionError(f"budget={budget!r} is for one target without a symmetry, and there is {what}; leave it out")
     if "order" not in measure_options:
         measure_options.setdefault("requirement", ansatz.requires())
     if symmetry is not None and isinstance(ansatz, Gaussian):
@@ -134,6 +147,7 @@ def solve(
     target: str | Sequence[str] | None = None,
     symmetry: Any = None,
     rows: Any = None,
+    budget: float | None = None,
 ) -> Model:
     """Solve moments for a free energy.
 
@@ -143,7 +157,7 @@ def solve(
         Moments, of the order that the theory requires.
     theory
         The ansatz for F.
-    prior, target, symmetry
+    prior, target, symmetry, budget
         As in `fit`. Moments that were measured under a group are solved under it.
     rows
         The table, for a theory that requires rows beside moments.
@@ -155,7 +169,7 @@ def solve(
     ColumnError
         There is no column ``target``.
     """
-    ansatz = theory_of(theory)
+    ansatz = theory_of(theory, budget)
     some = None if rows is None else _rows(rows, m, ansatz.requires().rows, None)
     return _solved(m, ansatz, prior, target, symmetry, some)
 
@@ -179,7 +193,21 @@ def _solved(
         warnings.warn(note, CumulantWarning, stacklevel=3)
     named = target if target is None or isinstance(target, str) else None
     notes = m.notes + solved.notes + solved.warnings
-    return Model(m.schema, solved.law, solved.prior, notes, named, m, theory=theory)
+    chosen = theory if solved.theory is None else solved.theory
+    return Model(
+        m.schema, solved.law, solved.prior, notes, named, m, theory=chosen, candidates=solved.candidates
+    )  # fmt: skip
+
+
+def _size_of(table: Any) -> int | None:
+    """Rows of a table, where they are known without reading it."""
+    if isinstance(table, Mapping):
+        return len(next(iter(table.values()), ()))
+    if isinstance(table, (str, Path)) or hasattr(table, "rows"):
+        known = open_table(table).rows
+        return None if known is None else int(known)
+    shape = getattr(table, "shape", None)
+    return int(shape[0]) if isinstance(shape, tuple) and isinstance(shape[0], int) else None
 
 
 def _rows(table: Any, m: Moments | Reduced, most: int, delimiter: str | None) -> NDArray[np.float64] | None:

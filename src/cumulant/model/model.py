@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from cumulant.explain.summary import Summary
     from cumulant.model.imposed import Imposed
     from cumulant.notebook import Universality
-    from cumulant.solve.law import Law
+    from cumulant.solve.law import Candidate, Law
     from cumulant.solve.predictive import Fields
     from cumulant.symmetry import Group
     from cumulant.theory import Theory
 
 __all__ = ["Model"]
 
-Output = Literal["mean", "interval", "density", "samples"]
+Output = Literal["mean", "sd", "interval", "density", "samples"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,8 @@ class Model:
         those measured under a group included.
     theory
         The ansatz that was solved for, which it is solved for again when rows come or go.
+    candidates
+        The theories that ``budget=`` gave time to try, each with its held-out log-likelihood and the seconds it took.
     """
 
     schema: Schema
@@ -77,6 +79,7 @@ class Model:
     effort: Mapping[str, float] | None = None
     symmetries: Imposed | None = None
     theory: Theory = field(default_factory=Gaussian)
+    candidates: tuple[Candidate, ...] = ()
 
     # ------------------------------------------------------------------ what it is
 
@@ -253,8 +256,8 @@ class Model:
             of which nothing is known.
         output
             ``"mean"``: the expected value; of a category, its most probable level; of true/false, the probability of
-            true. ``"interval"``: mean, low and high. ``"density"``: the predictive distribution; of a category, the
-            probability of each level. ``"samples"``: random values.
+            true. ``"sd"``: the standard deviation of a new value. ``"interval"``: mean, low and high. ``"density"``:
+            the predictive distribution; of a category, the probability of each level. ``"samples"``: random values.
         level
             Probability that an interval holds the value.
         draws, seed
@@ -263,8 +266,9 @@ class Model:
         Returns
         -------
         ndarray, DataFrame, Predictive or dict
-            One target: an array (n,) for ``"mean"``, a frame with columns mean, low, high for ``"interval"``, a
-            `Predictive` (or frame of probabilities) for ``"density"``, an array (n, draws) for ``"samples"``.
+            One target: an array (n,) for ``"mean"`` and ``"sd"``, a frame with columns mean, low, high for
+            ``"interval"``, a `Predictive` (or frame of probabilities) for ``"density"``, an array (n, draws) for
+            ``"samples"``.
             Several targets: a frame with one column (for intervals three) per target, or a dict.
 
         Raises
@@ -285,8 +289,8 @@ class Model:
         """
         targets = [target] if isinstance(target, str) else list(target)
         self._require(targets)
-        if output not in ("mean", "interval", "density", "samples"):
-            raise OptionError(f"output={output!r}: choose 'mean', 'interval', 'density' or 'samples'")
+        if output not in get_args(Output):
+            raise OptionError(f"output={output!r}: choose {', '.join(map(repr, get_args(Output)))}")
         if not 0 < level < 1:
             raise OptionError(f"level={level!r}: a probability between 0 and 1")
         x = self._given(given, targets)
@@ -296,7 +300,7 @@ class Model:
             return with_index(out[target], index)
         import pandas as pd
 
-        if output == "mean":
+        if output in ("mean", "sd"):
             return pd.DataFrame(out, index=index)
         if output == "interval":
             return pd.concat({name: with_index(frame, index) for name, frame in out.items()}, axis=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.errors import OptionError
-from cumulant.lift import Boolean, Categorical
+from cumulant.lift import Boolean, Categorical, Numeric
 from cumulant.measure import refuse_if_beyond_memory
 
 if TYPE_CHECKING:
@@ -29,11 +29,15 @@ def cells(lift: Lift, values: NDArray[np.float64]) -> NDArray[Any]:
 
 
 def number_output(lift: Lift, density: Density, output: str, level: float, draws: int, seed: int | None) -> Any:
-    """Interval, density or samples of a column of numbers, dates or times."""
+    """Interval, density, standard deviation or samples of a column of numbers, dates or times."""
     if output == "density":
         return density
     if output == "samples":
         return cells(lift, density.sample(draws, seed))
+    if output == "sd":
+        if not isinstance(lift, Numeric):
+            raise OptionError(f"column '{lift.name}' is not a number; ask for output='interval'")
+        return density.sd
     import pandas as pd
 
     low, high = density.interval(level)
@@ -42,9 +46,9 @@ def number_output(lift: Lift, density: Density, output: str, level: float, draws
 
 def class_output(lift: Categorical | Boolean, p: NDArray[np.float64], output: str, draws: int, seed: int | None) -> Any:
     """Most probable level, probabilities (n, levels) or samples of a category."""
-    if output == "interval":
+    if output in ("interval", "sd"):
         raise OptionError(
-            f"column '{lift.name}' is a category and has no interval; "
+            f"column '{lift.name}' is a category and has no {output}; "
             "output='density' gives the probability of each level"
         )
     if output == "mean":
@@ -66,7 +70,7 @@ def level_output(
     seed: int | None,
 ) -> Any:
     """`class_output` of a category of many levels, a few of the n rows at a time."""
-    if output in ("interval", "density"):
+    if output in ("interval", "density", "sd"):
         many = f"{n:,} rows of the probabilities of {len(lift.all_levels):,} levels"
         refuse_if_beyond_memory(2 * n * len(lift.all_levels), many, "ask for fewer rows at a time")
         return class_output(lift, probabilities(slice(None)), output, draws, seed)

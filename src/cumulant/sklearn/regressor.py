@@ -14,12 +14,14 @@ from cumulant.sklearn.base import FreeEnergy, finite_targets, free_names
 from cumulant.solve.auto import theory_of
 from cumulant.solve.linear import conditional
 from cumulant.source import Table
-from cumulant.theory import Field, Fluctuation, Gaussian, Taylor
+from cumulant.theory import Auto, Field, Fluctuation, Gaussian, Polynomial, Taylor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from cumulant.solve.law import Candidate
 
     Array = NDArray[np.float64]
 
@@ -46,12 +48,18 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
     order : int or "auto", default=2
         Order of the free energy: with 2 the mean is linear, with k up to 6 a polynomial of degree k − 1; ``"auto"``
         takes the one under which held-out folds are most likely. Above 2 for one target only.
+    loops : None or int, default=None
+        With ``theory="polynomial"``: couplings by diagrams of up to 0, 1 or 2 loops, for weak couplings, instead of by
+        equations that hold at any strength.
+    budget : None or float, default=None
+        Seconds in which ``theory="auto"`` looks beyond order 2 for what left-out samples are most likely under.
     density : "gaussian" or "fluctuating", default="gaussian"
         Whether the spread about the mean is the same everywhere and Gaussian, or has a strength that may vary and a
         shape of its own. The latter looks at samples a second time, so it cannot be fitted in pieces.
-    theory : "auto", "field" or a theory, default="auto"
-        The ansatz for the free energy: the one that ``order`` and ``density`` describe, a `cumulant.Field` with its
-        defaults, or any other. A field is conditioned on samples, so it cannot be fitted in pieces.
+    theory : "auto", "field", "polynomial" or a theory, default="auto"
+        The ansatz for the free energy: the one that ``order`` and ``density`` describe, or that `budget` leaves time to
+        find; a `cumulant.Field` or `cumulant.Polynomial` with its defaults; or any other. A field is conditioned on
+        samples, so it cannot be fitted in pieces.
 
     Attributes
     ----------
@@ -63,6 +71,8 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
         Prediction where every field is 0.
     model_ : Model
         The fitted free energy, which predicts any column from any others; `target_names_` are the targets in it.
+    candidates_ : tuple of Candidate
+        With `budget`, what was tried: `name`, `log_likelihood`, `cpu_seconds`, `why`.
     moments_ : Moments
         The sums it was solved from; they add.
     target_names_ : list of str
@@ -95,6 +105,7 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
     """
 
     target_names_: list[str]
+    _samples: int | None = None
 
     def __init__(
         self,
@@ -106,6 +117,8 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
         order: int | str = 2,
         density: str = "gaussian",
         theory: Any = "auto",
+        loops: int | None = None,
+        budget: float | None = None,
     ) -> None:
         self.prior = prior
         self.missing = missing
@@ -114,14 +127,28 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
         self.order = order
         self.density = density
         self.theory = theory
+        self.loops = loops
+        self.budget = budget
 
     def _theory(self) -> Any:
-        if isinstance(self.theory, str) and self.theory == "field":
-            return Field()
-        if not (isinstance(self.theory, str) and self.theory == "auto"):
-            return theory_of(self.theory)
         if self.density not in ("gaussian", "fluctuating"):
             raise OptionError(f"density={self.density!r}: choose 'gaussian' or 'fluctuating'")
+        if self.loops is not None and self.theory != "polynomial":
+            raise OptionError(f"loops={self.loops!r} is for theory='polynomial'; leave it out")
+        if self.budget is not None and (self.theory != "auto" or self.order != 2 or self.density != "gaussian"):
+            raise OptionError(f"budget={self.budget!r} is for theory='auto' without order= and density=; leave one out")
+        if not isinstance(self.theory, str):
+            return theory_of(self.theory)
+        if self.theory == "field":
+            return Field()
+        if self.theory == "polynomial":
+            return Polynomial(4, self.loops)
+        if self.theory != "auto":
+            raise OptionError(
+                f"theory={self.theory!r}: choose 'auto', 'field', 'polynomial', or a theory as cm.Taylor(3)"
+            )
+        if self.budget is not None:
+            return Auto(self.budget, self._samples)
         if self.density == "fluctuating":
             return Fluctuation(Taylor(self.order))
         return Gaussian() if self.order == 2 else Taylor(self.order)
@@ -162,6 +189,7 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
 
     def _fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, *, first: bool) -> Table:
         rows = self._rows(X, reset=first)
+        self._samples = rows.shape[0]
         values = finite_targets(y, rows, np.float64)
         columns = values.reshape(len(values), -1)
         names = free_names(y, columns.shape[1], self._feature_names()) if first else self.target_names_
@@ -183,7 +211,7 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
             Features.
         return_std : bool, default=False
             Also return the standard error of a new observation: residual and coefficient uncertainty together, the
-            scale of its Student t distribution, or the standard deviation of a quartic one.
+            scale of its Student t distribution, or the standard deviation of another.
 
         Returns
         -------
@@ -198,10 +226,16 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
             means = self.model_.predict(self.target_names_, table)
             return self._shaped([means[name].to_numpy(np.float64) for name in self.target_names_])
         densities = self.model_.predict(self.target_names_, table, output="density").values()
-        return self._shaped([d.mean for d in densities]), self._shaped([d.scale for d in densities])
+        spread = [d.scale if hasattr(d, "scale") else d.sd for d in densities]
+        return self._shaped([d.mean for d in densities]), self._shaped(spread)
 
     def _shaped(self, columns: Sequence[Array]) -> Array:
         return columns[0] if self._one_target else np.stack(columns, axis=1)
+
+    @property
+    def candidates_(self) -> tuple[Candidate, ...]:
+        """What was tried in the time of `budget`."""
+        return self.model_.candidates
 
     @property
     def coef_names_(self) -> list[str]:

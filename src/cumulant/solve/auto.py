@@ -12,7 +12,7 @@ from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.predictive import Fields
-from cumulant.theory import Field, Fluctuation, Gaussian, Polynomial, Spins, Taylor
+from cumulant.theory import Auto, Field, Fluctuation, Gaussian, Polynomial, Spins, Taylor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,7 @@ def solve_gaussian(m: Moments, _: Gaussian, prior: str | float | None, target: I
 # A solver is a function (moments, theory, prior, target fields or None) → Solved; where the theory requires rows, they
 # follow as an array of fields, or None. Given by name, since most fits need one of them and should not wait for all.
 SOLVERS: dict[type, tuple[str, str]] = {
+    Auto: ("cumulant.solve.climb", "solve_auto"),
     Gaussian: ("cumulant.solve.auto", "solve_gaussian"),
     Polynomial: ("cumulant.solve.interacting", "solve_polynomial"),
     Taylor: ("cumulant.solve.taylor", "solve_taylor"),
@@ -53,18 +54,20 @@ SOLVERS: dict[type, tuple[str, str]] = {
 }
 
 
-def theory_of(theory: Any) -> Any:
-    """The theory that was named: ``"auto"`` is the Gaussian one.
+def theory_of(theory: Any, budget: float | None = None, rows: int | None = None) -> Any:
+    """The theory that was named: ``"auto"`` is the Gaussian one, and with a budget of seconds the ladder above it.
 
     Raises
     ------
     OptionError
-        No solver answers it.
+        No solver answers it, or there is a budget and nothing to choose.
     """
     if isinstance(theory, str) and theory == "auto":
-        return Gaussian()
+        return Gaussian() if budget is None else Auto(budget, rows)
+    if budget is not None:
+        raise OptionError(f"budget={budget!r} is the time that theory='auto' may take to choose; leave one of them out")
     if type(theory) not in SOLVERS:
-        known = ", ".join(f"cm.{kind.__name__}()" for kind in SOLVERS)
+        known = ", ".join(f"cm.{kind.__name__}()" for kind in SOLVERS if kind is not Auto)
         looked_up = isinstance(theory, Spins)
         remedy = "; for some classes of it couplings can be looked up: cm.notebook.lookup(theory, group, moments)"
         raise OptionError(f"theory={theory!r}: choose 'auto' or {known}{remedy if looked_up else ''}")
@@ -81,7 +84,7 @@ def solve_law(
     OptionError
         A category is wide, which the theory has no place for.
     """
-    if m.schema.wide and not isinstance(theory, Gaussian):
+    if m.schema.wide and not isinstance(theory, (Auto, Gaussian)):
         name = m.schema.columns[m.schema.wide[0]]
         raise OptionError(
             f"column '{name}' is a category of many levels, which only cm.Gaussian() has a place for; leave it out, or "

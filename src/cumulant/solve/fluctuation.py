@@ -7,6 +7,7 @@ shape is taken is decided by the likelihood of folds that were left out of both.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["solve_fluctuation"]
+__all__ = ["fluctuating", "solve_fluctuation"]
 
 FOLDS = 5
 # How much of the regression of ln η² on x is believed.
@@ -62,17 +63,20 @@ def solve_fluctuation(
         There are no rows at hand.
     """
     solved = solve_taylor(m, theory.background, prior, target)
+    return fluctuating(solved, theory, rows) if isinstance(solved.law, TaylorLaw) else solved
+
+
+def fluctuating(solved: Solved, theory: Fluctuation, rows: Array | None) -> Solved:
+    """The fluctuation about a background that is solved; ``held_out`` grows by what it makes left-out rows likelier."""
     law = solved.law
-    if not isinstance(law, TaylorLaw):
-        return solved
-    if rows is None:
+    if rows is None or not isinstance(law, TaylorLaw):
         raise DataError("fluctuations about the mean are seen in rows, not in moments; use cm.fit(table, …)")
     x = rows[~np.isnan(rows).any(axis=1)]
     if len(x) < FEWEST_ROWS:
         note = f"{len(x)} rows without gaps are too few to see the shape of fluctuations in: they are taken as Gaussian"
-        return Solved(law, solved.prior, (*solved.notes, note), solved.warnings)
+        return replace(solved, notes=(*solved.notes, note))
     if not law.residual_variance > 0:
-        return Solved(law, solved.prior, (*solved.notes, "the mean leaves nothing to fluctuate"), solved.warnings)
+        return replace(solved, notes=(*solved.notes, "the mean leaves nothing to fluctuate"))
     warnings = solved.warnings
     values = len(np.unique(x[:, law.target]))
     if values <= FEW_VALUES and len(x) >= FEWEST_ROWS * FEW_VALUES:
@@ -84,11 +88,13 @@ def solve_fluctuation(
     u = _studentised(law, x)
     believed = {"constant": BELIEF[:1], "varying": BELIEF[1:], "auto": BELIEF}[theory.noise]
     strength, logs = _strength(law, x, u) if believed[-1] else (None, np.zeros(len(u)))
-    belief, width, shape = _choose(u, logs, believed, theory.shape)
+    belief, width, shape, gain = _choose(u, logs, believed, theory.shape)
     varying = f"of a strength that varies (believed to {belief:.0%})" if belief else "of constant strength"
     note = f"the fluctuation about the mean is {shape.name}, {varying}: most likely for rows left out"
     found = FluctuationLaw(law, shape, width, strength if belief else None, belief)
-    return Solved(found, solved.prior, (*solved.notes, note), warnings)
+    held_out = None if solved.held_out is None else solved.held_out + gain
+    chosen = None if solved.theory is None else replace(theory, background=solved.theory)
+    return replace(solved, law=found, notes=(*solved.notes, note), warnings=warnings, held_out=held_out, theory=chosen)
 
 
 def _studentised(law: TaylorLaw, x: Array) -> Array:
@@ -124,10 +130,18 @@ def _regressed(m: Moments, theory: Taylor, used: NDArray[np.bool_]) -> TaylorLaw
     return found
 
 
-def _choose(u: Array, logs: Array, believed: tuple[float, ...], kind: str) -> tuple[float, float, Shape]:
-    """The belief, width and shape under which left-out rows are most likely; ties go to the simpler."""
+def _choose(u: Array, logs: Array, believed: tuple[float, ...], kind: str) -> tuple[float, float, Shape, float]:
+    """The belief, width and shape under which left-out rows are most likely; ties go to the simpler.
+
+    Last, by how much likelier they make a left-out row than a Gaussian of constant strength does.
+    """
     fold = fold_of(np.arange(len(u)), FOLDS)
+    plain = 0.0
     scores: dict[tuple[float, str], float] = {}
+    for k in np.unique(fold):
+        width = _width(u[fold != k])
+        held = u[fold == k] / width
+        plain += float((StudentT(np.inf, 1.0).log_density(held) - np.log(width)).sum())
     for belief in believed:
         size = np.exp(0.5 * belief * logs)
         z = u / size
@@ -145,7 +159,7 @@ def _choose(u: Array, logs: Array, believed: tuple[float, ...], kind: str) -> tu
     z = u / np.exp(0.5 * belief * logs)
     width = _width(z)
     found = candidates(z / width, kind)
-    return belief, width, found.get(name, StudentT.fit(z / width, np.inf))
+    return belief, width, found.get(name, StudentT.fit(z / width, np.inf)), (scores[best] - plain) / len(u)
 
 
 def _width(z: Array) -> float:

@@ -60,6 +60,11 @@ class Fluctuating:
         """Width of each row (n,): of a Student t its scale, of a quartic theory its standard deviation."""
         return self.size * self.shape.width
 
+    @property
+    def sd(self) -> Array:
+        """Standard deviation (n,); infinite where the tails are too heavy to have one."""
+        return self.size * self.shape.sd
+
     def interval(self, level: float = 0.9) -> tuple[Array, Array]:
         """Lower and upper bounds with equal probability outside."""
         return self.ppf(0.5 - level / 2), self.ppf(0.5 + level / 2)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Density", "Law", "Solved"]
+__all__ = ["Candidate", "Density", "Law", "Solved"]
 
 
 class Density(Protocol):
@@ -28,6 +28,10 @@ class Density(Protocol):
     @property
     def mean(self) -> Array:
         """(n,), in the units of the column."""
+
+    @property
+    def sd(self) -> Array:
+        """Standard deviation (n,), infinite where there is none."""
 
     def interval(self, level: float = 0.9) -> tuple[Array, Array]:
         """Lower and upper bounds that hold a new value with probability ``level``."""
@@ -109,6 +113,28 @@ class Law(Protocol):
         """The law that `to_state` described."""
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A theory that was tried, or why it was not.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    log_likelihood
+        Mean log-likelihood of the target in rows that were left out, nats a row; NaN if it was not tried.
+    cpu_seconds
+        What trying it took.
+    why
+        Why it was taken, or left.
+    """
+
+    name: str
+    log_likelihood: float
+    cpu_seconds: float
+    why: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Solved:
     """What a solver gives.
@@ -121,9 +147,18 @@ class Solved:
         The mass and how it was chosen.
     notes, warnings
         What was done that the user should know, and what the user should mind.
+    held_out
+        Mean log-likelihood of the target in a row that was left out, where the solver found it.
+    theory
+        The theory that was chosen, where the one asked for leaves a choice.
+    candidates
+        What was tried on the way.
     """
 
     law: Law
     prior: Prior
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    held_out: float | None = None
+    theory: Any = None
+    candidates: tuple[Candidate, ...] = ()

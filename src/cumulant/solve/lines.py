@@ -47,6 +47,12 @@ class GridDensity:
         """(n,)."""
         return np.asarray((self.nodes * self.weights).sum(axis=1) / self.weights.sum(axis=1))
 
+    @property
+    def sd(self) -> Array:
+        """Standard deviation (n,)."""
+        square = ((self.nodes - self.mean[:, None]) ** 2 * self.weights).sum(axis=1) / self.weights.sum(axis=1)
+        return np.asarray(np.sqrt(square))
+
     @cached_property
     def _step(self) -> Array:
         return np.asarray(self.nodes[:, 1] - self.nodes[:, 0])

@@ -107,6 +107,12 @@ class Predictive:
     scale: Array
     degrees_of_freedom: Array
 
+    @property
+    def sd(self) -> Array:
+        """Standard deviation (n,); infinite with two degrees of freedom or fewer."""
+        df = np.broadcast_to(self.degrees_of_freedom, np.shape(self.scale))
+        return np.asarray(self.scale * np.sqrt(np.divide(df, df - 2, out=np.full(df.shape, np.inf), where=df > 2)))
+
     def interval(self, level: float = 0.9) -> tuple[Array, Array]:
         """Lower and upper bounds that hold a new value with probability ``level``."""
         half = self.scale * student.quantile(0.5 + level / 2, self.degrees_of_freedom)

@@ -63,6 +63,11 @@ class StudentT:
         return self.scale
 
     @property
+    def sd(self) -> float:
+        """Its standard deviation."""
+        return self.scale * float(np.sqrt(self._nu / (self._nu - 2))) if self._nu > 2 else float("inf")
+
+    @property
     def _nu(self) -> float:
         # At a million degrees of freedom nothing tells a Student t from a Gaussian.
         return min(self.degrees, 1e6)
@@ -127,6 +132,11 @@ class Quartic:
         p = self._density / self._density.sum()
         mean = p @ self._grid
         return float(np.sqrt(p @ (self._grid - mean) ** 2))
+
+    @property
+    def sd(self) -> float:
+        """Its standard deviation."""
+        return self.width
 
     @cached_property
     def _grid(self) -> Array:

@@ -28,6 +28,7 @@ from cumulant.solve.tails import heavy_tail
 from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.symmetry.invariants import summed
 from cumulant.symmetry.reduced import averaged, unsigned
+from cumulant.theory.taylor import Taylor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,12 +37,11 @@ if TYPE_CHECKING:
     from cumulant.measure.higher import HigherSums
     from cumulant.solve.symmetric import Symmetric
     from cumulant.symmetry import Declared
-    from cumulant.theory.taylor import Taylor
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["solve_taylor"]
+__all__ = ["MANY_TERMS", "Attempt", "attempted", "law_of", "recentred", "solve_taylor", "steepness_of", "terms_of"]
 
 # One eigen-decomposition serves each steepness that is tried: beyond so many terms only two near that of a
 # degree less, then that one alone; and beyond so many no degree is tried unasked.
@@ -79,18 +79,31 @@ def solve_taylor(
             f"moments of order {m.order} were measured and this theory requires order {theory.requires().order}; "
             f"measure with order={theory.requires().order}"
         )
-    notes, warnings = [], []
+    notes = []
     if m.order < 2 * degrees[-1]:
         degrees = tuple(d for d in degrees if 2 * d <= m.order)
         notes.append(f"moments to order {m.order} leave degrees up to {degrees[-1]} to choose from")
-    base, said, warned = _base(m, prior, under)
-    m = _centred(m)
-    tried, scores = _climb(m, y, degrees, prior, None if under is None else under.reduced.declared)
-    degree = max(tried, key=lambda d: scores[d])
-    problem, solved = tried[degree]
-    if len(scores) > 1:
-        shown = ", ".join(f"{score:.4g} at degree {d}" for d, score in scores.items())
+    m = recentred(m)
+    tried = _climb(m, y, degrees, prior, None if under is None else under.reduced.declared)
+    degree = max(tried, key=lambda d: tried[d].held_out)
+    if len(tried) > 1:
+        shown = ", ".join(f"{one.held_out:.4g} at degree {d}" for d, one in tried.items())
         notes.append(f"degree {degree} of the mean has the highest held-out log-likelihood of a row ({shown})")
+    return law_of(m, y, tried[degree], prior, notes, under)
+
+
+def law_of(
+    m: Moments,
+    y: int,
+    attempt: Attempt,
+    prior: str | float | None,
+    before: Sequence[str] = (),
+    under: Symmetric | None = None,
+) -> Solved:
+    """The law of a mean of the degree that was tried; ``before`` is said first."""
+    problem, solved = attempt.problem, attempt.solved
+    base, said, warned = _base(m, prior, under)
+    notes, warnings = list(before), []
     count, fields = solved.fields.count, solved.fields
     if count < m.count:
         notes.append(f"{count:,.0f} of {m.count:,.0f} rows have no gap, and the mean rests on them")
@@ -103,12 +116,15 @@ def solve_taylor(
         monomials = len(problem.lifted.factors)
         notes.append(f"the mean is a sum of {len(problem.lifted):,} invariant terms of {monomials:,} monomials")
     # Of a degree that held-out folds chose, they have judged the moments too.
-    asked = degree > 1 and len(scores) == 1
+    degree = problem.lifted.factors.shape[1]
+    asked = degree > 1 and bool(np.isnan(attempt.held_out))
     inputs = [i for i in range(len(m.columns)) if i != y and asked]
     heavy = (heavy_tail(m, 2 * degree, inputs), heavy_tail(m, 2, [y]))
     warnings += [f"{found}, which the mean rests on; take its logarithm or ranks" for found in heavy if found]
     law = TaylorLaw.of(base, y, problem.lifted, fields)
-    return Solved(law, solved.masses.prior, (*said, *notes), (*warned, *warnings))
+    held_out = None if np.isnan(attempt.held_out) else attempt.held_out
+    given = (*warned, *warnings)
+    return Solved(law, solved.masses.prior, (*said, *notes), given, held_out, Taylor(degree + 1))
 
 
 def _base(
@@ -123,23 +139,38 @@ def _base(
 
 def _climb(
     m: Moments, y: int, degrees: tuple[int, ...], prior: str | float | None, symmetry: Declared | None
-) -> tuple[dict[int, tuple[_Problem, _Solved]], dict[int, float]]:
+) -> dict[int, Attempt]:
     """Each degree solved, and its held-out score, from the lowest up for as long as it pays."""
-    tried: dict[int, tuple[_Problem, _Solved]] = {}
-    scores: dict[int, float] = {}
+    tried: dict[int, Attempt] = {}
     for degree in degrees:
-        if tried and _terms(m, y, degree, symmetry) > MANY_TERMS:
+        if tried and terms_of(m, y, degree, symmetry) > MANY_TERMS:
             break
-        problem = _Problem.of(m, y, degree, symmetry)
-        below = tried[degree - 1][1].masses.steepness if degree - 1 in tried else STEEPNESS[1]
-        terms = len(problem.lifted)
-        steepness = STEEPNESS if terms <= FEW_TERMS else (below, 4 * below) if terms <= SOME_TERMS else (below,)
-        solved = problem.solve(m, prior, steepness)
-        tried[degree] = problem, solved
-        scores[degree] = _held_out(m, problem, solved) if len(degrees) > 1 else 0.0
-        if scores[degree] < max(scores.values()):
+        tried[degree] = attempted(m, y, degree, prior, tried.get(degree - 1), symmetry, judged=len(degrees) > 1)
+        if tried[degree].held_out < max(one.held_out for one in tried.values()):
             break
-    return tried, scores
+    return tried
+
+
+def attempted(
+    m: Moments,
+    y: int,
+    degree: int,
+    prior: str | float | None,
+    below: Attempt | None,
+    symmetry: Declared | None = None,
+    *,
+    judged: bool = True,
+) -> Attempt:
+    """A mean of one degree, with what is known of the degree below it."""
+    problem = _Problem.of(m, y, degree, symmetry)
+    start = STEEPNESS[1] if below is None else below.solved.masses.steepness
+    solved = problem.solve(m, prior, steepness_of(len(problem.lifted), start))
+    return Attempt(problem, solved, _held_out(m, problem, solved) if judged else float("nan"))
+
+
+def steepness_of(terms: int, start: float) -> tuple[float, ...]:
+    """Values of the steepness that are tried for so many terms, from what suits a degree less."""
+    return STEEPNESS if terms <= FEW_TERMS else (start, 4 * start) if terms <= SOME_TERMS else (start,)
 
 
 def _target(m: Moments, target: Index | None) -> int:
@@ -152,7 +183,7 @@ def _target(m: Moments, target: Index | None) -> int:
     return y
 
 
-def _centred(m: Moments) -> Moments:
+def recentred(m: Moments) -> Moments:
     """The same moments about a reference point near the mean."""
     mean, sd = m.total.mean, np.sqrt(np.diag(m.total.covariance))
     away = np.abs(m.shift[m.schema.independent] - mean) > OFF_CENTRE * sd
@@ -163,7 +194,8 @@ def _centred(m: Moments) -> Moments:
     return m.embed(m.schema, shift, m.presence)
 
 
-def _terms(m: Moments, y: int, degree: int, symmetry: Declared | None) -> int:
+def terms_of(m: Moments, y: int, degree: int, symmetry: Declared | None = None) -> int:
+    """Terms of a mean of some degree, at most."""
     return comb(len(_inputs(m, y, symmetry)) + degree, degree)
 
 
@@ -192,6 +224,15 @@ class _Solved:
 
 
 @dataclass(frozen=True, eq=False)
+class Attempt:
+    """A degree that was solved, and the mean log-likelihood of a held-out row under it, NaN where not judged."""
+
+    problem: _Problem
+    solved: _Solved
+    held_out: float
+
+
+@dataclass(frozen=True, eq=False)
 class _Problem:
     """The terms of one degree, and where their moments are."""
 
@@ -202,7 +243,7 @@ class _Problem:
 
     @staticmethod
     def of(m: Moments, y: int, degree: int, symmetry: Declared | None = None) -> _Problem:
-        inputs, terms = _inputs(m, y, symmetry), _terms(m, y, degree, symmetry)
+        inputs, terms = _inputs(m, y, symmetry), terms_of(m, y, degree, symmetry)
         if terms > LARGEST:
             raise DataError(
                 f"a mean of degree {degree} in {len(inputs)} fields has {terms:,} terms, more than {LARGEST:,}; "

@@ -1,6 +1,7 @@
 """The ansatz for F: which terms of its expansion are kept, and what must be measured for them."""
 
 from cumulant.measure.requirement import Requirement
+from cumulant.theory.auto import Auto
 from cumulant.theory.derivatives import cumulant_by_differences
 from cumulant.theory.field import Field
 from cumulant.theory.fluctuation import Fluctuation
@@ -12,6 +13,7 @@ from cumulant.theory.taylor import Taylor
 Theory = Gaussian | Taylor | Fluctuation | Polynomial | Field
 
 __all__ = [
+    "Auto",
     "Field",
     "Fluctuation",
     "Gaussian",

@@ -56,6 +56,17 @@ class Component:
             total += self.scale.inverse(self.mean + self.size * each)
         return total / QUANTILES
 
+    def variance(self) -> Array:
+        """Of y (n,); over as many quantiles as the mean where the scale is bent."""
+        if self.scale.kind == "identity":
+            width = self.scale.inverse(self.mean + self.size) - self.scale.inverse(self.mean)
+            return np.asarray((width * self.shape.sd) ** 2)
+        t, mean = self.shape.quantile((np.arange(QUANTILES) + 0.5) / QUANTILES), self.expect()
+        total = np.zeros(len(self.mean))
+        for each in np.asarray(t):
+            total += (self.scale.inverse(self.mean + self.size * each) - mean) ** 2
+        return total / QUANTILES
+
     def log_prob(self, value: float | Array) -> Array:
         """Log density at ``value`` (n,)."""
         value = np.broadcast_to(np.asarray(value, dtype=np.float64), self.mean.shape)
@@ -93,6 +104,12 @@ class Mixed:
     def mean(self) -> Array:
         """(n,), in the units of the column."""
         return np.asarray(sum(c.weight * c.expect() for c in self.components))
+
+    @property
+    def sd(self) -> Array:
+        """Standard deviation (n,)."""
+        second = sum(c.weight * (c.variance() + c.expect() ** 2) for c in self.components)
+        return np.asarray(np.sqrt(np.maximum(second - self.mean**2, 0.0)))
 
     @property
     def scale(self) -> Array:

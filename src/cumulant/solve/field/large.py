@@ -79,7 +79,7 @@ class _Tried:
 
 def of_many_rows(
     first: tuple[Member, ...], x: Array, y: Array, spread: Array, *, flows: bool
-) -> tuple[tuple[SplitMember, ...], tuple[str, ...]]:
+) -> tuple[tuple[SplitMember, ...], tuple[str, ...], float]:
     """Fields of all rows, from those of a sample.
 
     Parameters
@@ -110,7 +110,9 @@ def of_many_rows(
         f"{len(y):,} rows: long waves by {columns:,} columns everywhere, short ones within {kept} blocks of near rows",
         f"mixed by the likelihood of left-out rows, in nats a row in brackets: {shown}",
     )
-    return tuple(replace(t.member, weight=weight) for t, weight in mixed), notes
+    logs = np.column_stack([t.logs + np.log(weight) for t, weight in mixed])
+    held_out = float(np.logaddexp.reduce(logs, axis=1).mean())
+    return tuple(replace(t.member, weight=weight) for t, weight in mixed), notes, held_out
 
 
 def sampled(n: int) -> Index:

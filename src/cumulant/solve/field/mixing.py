@@ -111,8 +111,8 @@ class Mixing:
         """Rows that hyper-parameters are adapted on."""
         return np.sort(np.random.default_rng(0).permutation(len(self.y))[:ADAPT_ROWS])
 
-    def members(self) -> tuple[tuple[Member, ...], tuple[str, ...]]:
-        """What is mixed, and notes that say so."""
+    def members(self) -> tuple[tuple[Member, ...], tuple[str, ...], float]:
+        """What is mixed, notes that say so, and the mean log-likelihood of a row from the others."""
         screen = self._screen()
         tried = screen._all_tried()
         weights = _weights(tried)
@@ -125,7 +125,9 @@ class Mixing:
         shown = ", ".join(f"{tried[i].name} {weights[i]:.0%} ({tried[i].left_out:.4g})" for i in kept)
         note = f"mixed by the likelihood of left-out rows, in nats a row in brackets: {shown}"
         members = tuple(replace(tried[i].member, weight=float(weights[i])) for i in kept)
-        return members, (self._told([tried[i] for i in kept], weights[kept]), note)
+        logs = np.column_stack([tried[i].logs + np.log(weights[i]) for i in kept])
+        held_out = float(np.logaddexp.reduce(logs, axis=1).mean())
+        return members, (self._told([tried[i] for i in kept], weights[kept]), note), held_out
 
     def _told(self, tried: list[_Tried], weights: Array) -> str:
         """How well the mixture foretells rows that are left out, in words."""

@@ -83,19 +83,19 @@ def solve_field(
     centre, width = table[:, inputs].mean(axis=0), spread[inputs]
     x = np.ascontiguousarray((table[:, inputs] - centre) / width)
     with _threads(len(table)):
-        members, said = _members(x, table[:, y].copy(), theory)
+        members, said, held_out = _members(x, table[:, y].copy(), theory)
     found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members)
-    return Solved(found, base.prior, (*base.notes, *notes, *said), warnings)
+    return Solved(found, base.prior, (*base.notes, *notes, *said), warnings, held_out, theory)
 
 
-def _members(x: Array, y: Array, theory: Field) -> tuple[tuple[Member | SplitMember, ...], tuple[str, ...]]:
+def _members(x: Array, y: Array, theory: Field) -> tuple[tuple[Member | SplitMember, ...], tuple[str, ...], float]:
     """What is mixed: fields conditioned on all rows at once, or of many rows block by block."""
     if len(y) <= DENSE_ROWS:
         return Mixing(x, y, theory).members()
     some = sampled(len(y))
     # Metric and noise are adapted further where rows are as dense as they are.
     metric = "diagonal" if theory.metric == "auto" else theory.metric
-    members, _ = Mixing(x[some], y[some], replace(theory, metric=metric, noise="constant")).members()
+    members, *_ = Mixing(x[some], y[some], replace(theory, metric=metric, noise="constant")).members()
     return of_many_rows(members, x, y, Mixing(x, y, theory).spread, flows=theory.metric in ("auto", "full"))
 
 
