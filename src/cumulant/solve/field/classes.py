@@ -30,9 +30,9 @@ __all__ = ["ClassField", "Member", "candidates", "condition_classes"]
 
 # Rows that candidates are compared on; those that matter there are conditioned on all rows.
 SCREENED = 1000
-FEWEST, MOST = 0.03, 5
+FEWEST, MOST = 0.03, 4
 NOISES = 10.0 ** np.arange(-3.0, 1.0, 0.5)
-# With more rows less noise is best: these multiples of the noise of fewer rows are tried.
+# With more rows less noise is best: these multiples of what fewer asked for are tried with the likeliest propagator.
 NEAR = (0.1, 0.3, 1.0)
 ROUNDS = 300
 # Weight of the squared offsets of the link beside the log-likelihood of a row: a class of no rows stays finite.
@@ -153,8 +153,10 @@ def condition_classes(x: Array, y: Index, classes: int, candidates: Sequence[Pro
     members, score = _mixed(screened, y[some], mean)
     if len(some) < len(y):
         best = sorted(members, key=lambda member: -member.weight)[:MOST]
-        again = [_by_factors(member, rows, target - mean) for member in best]
-        members, score = _mixed(again, y, mean)
+        first = _by_factors(best[0], rows, target - mean, NEAR)
+        near = (first.noise / best[0].noise,)
+        rest = [_by_factors(member, rows, target - mean, near) for member in best[1:]]
+        members, score = _mixed([first, *rest], y, mean)
     return ClassField(rows, centre, width, tuple(members), score)
 
 
@@ -195,13 +197,13 @@ def _by_spectrum(candidate: Propagator, x: Array, y: Array) -> _Left:
     return min(tried, key=lambda left: left.error)
 
 
-def _by_factors(member: Member, x: Array, y: Array) -> _Left:
-    """The same for more rows, near the noise that fewer asked for."""
+def _by_factors(member: Member, x: Array, y: Array, near: Sequence[float]) -> _Left:
+    """The same for more rows, at multiples of the noise that fewer asked for."""
     from scipy.linalg import lapack
 
     k, scale = _unit(member.propagator, x)
     tried = []
-    for noise in member.noise * np.array(NEAR):
+    for noise in member.noise * np.array(near):
         noisy = k.copy()
         noisy.flat[:: len(y) + 1] += noise
         root = factored(noisy)
