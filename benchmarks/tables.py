@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import accuracy, cluster_plan, field, scaling_page, symmetry
+from benchmarks import accuracy, classes, cluster_plan, field, scaling_page, symmetry
 from benchmarks.disk import FLOOR
 from benchmarks.harness import OURS, RESULTS, ROOT, say
 
@@ -47,6 +47,7 @@ def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
         root / "docs" / "sphere.md": solved_once,
         root / "docs" / "accuracy.md": accuracy_page,
         root / "docs" / "field.md": field_page,
+        root / "docs" / "class-accuracy.md": classes_page,
         root / "docs" / "symmetry-worth.md": worth,
         root / "docs" / "cluster-plan.md": planned,
     }
@@ -112,6 +113,11 @@ def accuracy_page(records: dict[str, Any]) -> str:
 def field_page(records: dict[str, Any]) -> str:
     """The block of the page on fields."""
     return _block(records, {"field": lambda record: field.block(record, _table, _where(record))})
+
+
+def classes_page(records: dict[str, Any]) -> str:
+    """The block of the page on classes."""
+    return _block(records, {"classes": lambda record: classes.block(record, _table, _where(record))})
 
 
 def solved_once(records: dict[str, Any]) -> str:

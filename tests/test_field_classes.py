@@ -140,7 +140,7 @@ def test_estimator():
     assert (cross_val_predict(FreeEnergyClassifier(theory="field"), x, labels) == labels).mean() > 0.94
     with pytest.raises(OptionError, match="use fit"):
         FreeEnergyClassifier(theory="field").partial_fit(x, labels, classes=labels)
-    with pytest.raises(OptionError, match="choose 'gaussian', 'field'"):
+    with pytest.raises(OptionError, match="choose 'auto', 'field'"):
         FreeEnergyClassifier(theory="lattice").fit(x, labels)
 
 

@@ -33,9 +33,9 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
 
     Parameters
     ----------
-    theory : str or Field, default="gaussian"
-        ``"gaussian"``; or ``"field"``, the same as ``cm.Field()``: classes that bend, mixed of several propagators by
-        the likelihood of samples left out. It looks at the samples themselves, so `partial_fit` cannot have it.
+    theory : "auto", "field" or a theory, default="auto"
+        ``"auto"`` is `Gaussian`; ``"field"`` the same as ``cm.Field()``: classes that bend, mixed of several propagators
+        by the likelihood of samples left out. It looks at the samples themselves, so `partial_fit` cannot have it.
     prior, missing, folds, weight_kind
         As in `FreeEnergyRegressor`.
 
@@ -72,7 +72,7 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        theory: Any = "gaussian",
+        theory: Any = "auto",
         prior: Any = "auto",
         missing: str = "integrate",
         folds: int = 10,
@@ -87,8 +87,8 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
     def _theory(self) -> Any:
         if isinstance(self.theory, (Field, Gaussian)):
             return self.theory
-        if self.theory not in ("gaussian", "field"):
-            raise OptionError(f"theory={self.theory!r}: choose 'gaussian', 'field', or cm.Field(…)")
+        if self.theory not in ("auto", "field"):
+            raise OptionError(f"theory={self.theory!r}: choose 'auto', 'field', or cm.Field(…)")
         return Field() if self.theory == "field" else Gaussian()
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
@@ -110,7 +110,7 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
             All labels that will ever come; required on the first call.
         """
         if self._theory().requires().rows:
-            raise OptionError("theory='field' looks at the samples themselves; use fit, or theory='gaussian'")
+            raise OptionError("theory='field' looks at the samples themselves; use fit, or theory='auto'")
         first = not hasattr(self, "moments_")
         if first and classes is None:
             raise OptionError("classes= must be passed on the first call to partial_fit: every label that will come")
