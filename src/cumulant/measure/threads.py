@@ -13,7 +13,7 @@ from typing import Any
 
 from cumulant.source.threads import cores, one_core
 
-__all__ = ["cores", "one_blas_thread", "one_core"]
+__all__ = ["blas_threads", "cores", "one_blas_thread", "one_core"]
 
 SMALL = 1000
 
@@ -23,6 +23,15 @@ def one_blas_thread(fields: int) -> AbstractContextManager[Any]:
     if fields > SMALL:
         return nullcontext()
     limit: AbstractContextManager[Any] = _controller("scipy.linalg" in sys.modules).limit(limits=1, user_api="blas")
+    return limit
+
+
+def blas_threads(rows: int) -> AbstractContextManager[Any]:
+    """One thread for BLAS while matrices of ``rows`` rows are small, and else all, whatever it was kept to before."""
+    limits = 1 if rows <= SMALL else cores()
+    limit: AbstractContextManager[Any] = _controller("scipy.linalg" in sys.modules).limit(
+        limits=limits, user_api="blas"
+    )
     return limit
 
 

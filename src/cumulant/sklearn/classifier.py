@@ -34,7 +34,7 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
     Parameters
     ----------
     theory : "auto", "field" or a theory, default="auto"
-        ``"auto"`` is `Gaussian`; ``"field"`` the same as ``cm.Field()``: classes that bend, mixed of several propagators
+        ``"auto"`` is `Gaussian`; ``"field"`` the same as ``cm.Field()``: classes that bend, several propagators mixed
         by the likelihood of samples left out. It looks at the samples themselves, so `partial_fit` cannot have it.
     prior, missing, folds, weight_kind
         As in `FreeEnergyRegressor`.

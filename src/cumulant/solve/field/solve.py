@@ -11,7 +11,7 @@ import numpy as np
 from cumulant.errors import DataError, OptionError
 from cumulant.lift import Numeric
 from cumulant.measure.capacity import refuse_if_beyond_memory
-from cumulant.measure.threads import one_blas_thread
+from cumulant.measure.threads import blas_threads
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.field.class_law import ClassLaw, level_of
 from cumulant.solve.field.classes import candidates, condition_classes
@@ -62,7 +62,8 @@ def solve_field(
         raise DataError("a field on function space is conditioned on rows, not on moments; use cm.fit(table, …)")
     base = solve_exact(m, prior, None)
     law = GaussianLaw(Fields.of(base))
-    number = isinstance(m.schema.lifts[m.schema.column_of_field[m.schema.independent][targets[0]]], Numeric)
+    columns = np.unique(m.schema.column_of_field[m.schema.independent][targets])
+    number = any(isinstance(m.schema.lifts[column], Numeric) for column in columns)
     table, notes = usable(law, rows, targets, MOST_ROWS if number else DENSE_ROWS)
     inputs, spread = varying(table, targets), table.std(axis=0)
     if len(table) < FEWEST_ROWS or not spread[targets].any() or not len(inputs):
@@ -76,7 +77,8 @@ def solve_field(
     visible, fixed = np.arange(p), np.full(p, np.nan)
     if not number:
         chosen = theory.chosen or candidates(len(inputs), product=len(inputs) <= PRODUCT_INPUTS)
-        field = condition_classes(table[:, inputs], level_of(table[:, targets]), 1 + len(targets), chosen)
+        with _threads(len(table)):
+            field = condition_classes(table[:, inputs], level_of(table[:, targets]), 1 + len(targets), chosen)
         mixed = ClassLaw(law, targets, visible, fixed, inputs, field)
         return Solved(mixed, base.prior, (*base.notes, *notes, field.note), warnings)
     y = int(targets[0])
@@ -103,7 +105,7 @@ def _threads(n: int) -> AbstractContextManager[Any]:
     # The linear algebra of SciPy has threads of its own, which are only found once it is there.
     import scipy.linalg  # noqa: F401
 
-    return one_blas_thread(n)
+    return blas_threads(n)
 
 
 def _targets(m: Moments, target: Index | None) -> Index:
