@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import warnings
 
@@ -288,3 +289,17 @@ def test_attached_sqlite(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CumulantWarning)
         both(f"duckdb:///?query={prepare}; ATTACH '{path}' AS s (TYPE sqlite); SELECT * FROM s.t")
+
+
+def test_attached_postgres():
+    server = os.environ.get("CUMULANT_POSTGRES")
+    if not server:
+        pytest.skip("CUMULANT_POSTGRES names no server to connect to, such as 'host=/tmp user=postgres'")
+    attach = f"{extension('postgres')}; ATTACH '{server}' AS p (TYPE postgres)"
+    frame = TABLES["mixed_with_gaps"](np.random.default_rng(0), N)[["price", "city", "rooms"]]
+    with duckdb.connect() as connection:
+        connection.register("given", frame)
+        connection.execute(f"{attach}; CREATE OR REPLACE TABLE p.measured AS FROM given")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CumulantWarning)
+        both(f"duckdb:///?query={attach}; SELECT * FROM p.measured")
