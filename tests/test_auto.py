@@ -145,3 +145,20 @@ def test_the_standard_deviation_is_that_of_the_density(theory: object) -> None:
         v = at[::40]
         mean = (p * v).sum() / p.sum()
         assert np.sqrt((p * (v - mean) ** 2).sum() / p.sum()) == pytest.approx(sd[i], rel=0.05)
+
+
+@pytest.mark.parametrize("theory", [cm.Taylor(3), cm.Fluctuation(cm.Taylor(3))])
+def test_the_report_judges_the_theory_that_was_fitted(theory: object) -> None:
+    """Held-out likelihood, coverage and where values fell are those of the bent mean, not of a line through it."""
+    from cumulant.explain.describe import describe
+
+    rows = table("bowl", 600)
+    model = cm.fit(rows, theory, target="y")
+    found = next(entry for entry in describe(model, data=rows)["held_out"] if entry["target"] == "y")["rows"]
+    assert found["held_out"]
+    assert found["rmse"] == pytest.approx(0.3, abs=0.04)
+    assert found["log_likelihood"] == pytest.approx(-0.5 * np.log(2 * np.pi * 0.09) - 0.5, abs=0.1)
+    for level, held in found["coverage"]:
+        assert held == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 600))
+    assert sum(found["pit"]) == 600
+    assert max(found["pit"]) < 70

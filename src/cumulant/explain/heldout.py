@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,17 @@ import numpy as np
 from cumulant.errors import CumulantError
 from cumulant.explain.validate import cross_validate, judges_by_fold
 from cumulant.lift import Boolean, Categorical
+from cumulant.measure.kernels import fold_of
+from cumulant.solve.auto import solve_law
 from cumulant.solve.predictive import Predictive
+from cumulant.theory import Fluctuation, Polynomial, Taylor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.explain.rows import Rows
-    from cumulant.explain.validate import SecondOrder
     from cumulant.model import Model
+    from cumulant.solve.law import Law
 
     Array = NDArray[np.float64]
 
@@ -45,7 +49,7 @@ class Judges:
     """
 
     x: Array
-    parts: tuple[tuple[SecondOrder, NDArray[np.int64]], ...]
+    parts: tuple[tuple[Law, NDArray[np.int64]], ...]
     held_out: bool
 
 
@@ -53,7 +57,23 @@ def judges(model: Model, rows: Rows) -> Judges:
     """For rows the model was fitted to, the models of all folds but one; for others the model itself."""
     folds = 0 if model.moments is None else int((model.moments.rows > 0).sum())
     fitted = rows.fitted and folds > 1
+    if isinstance(model.theory, (Taylor, Fluctuation, Polynomial)) and model.symmetries is None:
+        return Judges(rows.x, tuple(_beyond(model, rows, fitted=fitted)), fitted)
     return Judges(rows.x, tuple(judges_by_fold(model, rows.numbers, fitted=fitted)), fitted)
+
+
+def _beyond(model: Model, rows: Rows, *, fitted: bool) -> Iterator[tuple[Law, NDArray[np.int64]]]:
+    """Laws of a theory beyond second order, solved anew without each fold."""
+    m = model.moments
+    if m is None or not fitted:
+        yield model.law, np.arange(len(rows.x))
+        return
+    prior = {"given": model.prior.mass, "none": None}.get(model.prior.kind, model.prior.kind)
+    target = None if model.target is None else model.schema.independent_of(model.target)
+    fold = fold_of(rows.numbers, m.folds)
+    for k in np.unique(fold):
+        part = m.some_folds(np.arange(m.folds) != k)
+        yield solve_law(part, model.theory, prior, target, rows.x[fold != k]).law, np.flatnonzero(fold == k)
 
 
 def held_out(model: Model, target: str, by: Judges | None = None) -> dict[str, Any]:
@@ -86,23 +106,26 @@ def _numbers(by: Judges, at: NDArray[np.int64]) -> dict[str, Any] | None:
     present = ~np.isnan(by.x[:, at[0]])
     if not present.any():
         return None
-    mean, scale, df = np.empty((3, len(by.x)))
+    told = np.empty((4, len(by.x)))
     for law, part in by.parts:
         part = part[present[part]]
-        found = law.density(by.x[part], at, "")
-        mean[part], scale[part], df[part] = found.mean, found.scale, found.degrees_of_freedom
-    mean, scale, df, value = mean[present], scale[present], df[present], by.x[present, at[0]]
-    predictive = Predictive("", mean, np.maximum(scale, np.finfo(float).tiny), df)
-    pit = predictive.cdf(value)
+        found, seen = law.density(by.x[part], at, ""), by.x[part, at[0]]
+        size = found.sd
+        if isinstance(found, Predictive):
+            size = np.maximum(found.scale, np.finfo(float).tiny)
+            found = replace(found, scale=size)
+        told[:, part] = found.mean, size, found.cdf(seen), found.log_prob(seen)
+    mean, scale, pit, logs = told[:, present]
+    value = by.x[present, at[0]]
     return {
         "kind": "number",
         "held_out": by.held_out,
         "rows": len(value),
         "rmse": float(np.sqrt(((value - mean) ** 2).mean())),
-        "log_likelihood": float(predictive.log_prob(value).mean()),
+        "log_likelihood": float(logs.mean()),
         "coverage": [[level, float((np.abs(pit - 0.5) <= level / 2).mean())] for level in LEVELS],
         "pit": np.histogram(pit, bins=PIT_BINS, range=(0.0, 1.0))[0].tolist(),
-        "residuals": _residuals(mean, (value - mean) / predictive.scale),
+        "residuals": _residuals(mean, (value - mean) / scale),
     }
 
 
