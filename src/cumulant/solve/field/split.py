@@ -30,6 +30,8 @@ __all__ = ["Coarse", "Split", "SplitSums", "split"]
 # Rounding of the propagator among centres, in units of its largest diagonal entry.
 JITTER = 1e-9
 LEAST_VARIANCE = 1e-12
+# Factors of ten that noise is raised by at most where rounding asks for it.
+MOST_NOISE = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +57,7 @@ class Coarse:
         """Columns of some centres, as many as rows."""
         matrix = hyper.propagator(centres, centres)
         unit = float(np.diag(matrix).max(initial=0.0))
-        jitter = JITTER
-        while True:
-            heavier = matrix.copy()
-            heavier.flat[:: len(matrix) + 1] += jitter * unit
-            root = factored(heavier)
-            if root is not None:
-                return Coarse(hyper, centres, root)
-            jitter *= 10
+        return Coarse(hyper, centres, _root(matrix, JITTER * unit, JITTER * unit))
 
     def columns(self, z: Array) -> Array:
         """Φ (m, n) of mapped rows z (n, r)."""
@@ -74,14 +69,24 @@ class Coarse:
         """Lower factor of D = k − q + N of a block of mapped rows."""
         matrix = self.hyper.propagator(z, z)
         matrix -= columns.T @ columns
-        noise = self.hyper.noise + LEAST_NOISE
-        while True:
-            heavier = matrix.copy()
-            heavier.flat[:: len(matrix) + 1] += noise
-            root = factored(heavier)
-            if root is not None:
-                return root
-            noise = max(10 * noise, 1e-10 * float(np.diag(matrix).max()))
+        return _root(matrix, self.hyper.noise + LEAST_NOISE, 1e-10 * float(np.diag(matrix).max()))
+
+
+def _root(matrix: Array, noise: float, least: float) -> Array:
+    """Lower factor of a matrix with noise on its diagonal, or with the least of ten times more that makes it positive.
+
+    Raises
+    ------
+    FloatingPointError
+        No noise does.
+    """
+    for step in range(MOST_NOISE):
+        heavier = matrix.copy()
+        heavier.flat[:: len(matrix) + 1] += noise if step == 0 else max(noise, least) * 10.0**step
+        root = factored(heavier)
+        if root is not None:
+            return root
+    raise FloatingPointError("a propagator that is not positive, whatever the noise")
 
 
 @dataclass(frozen=True, eq=False)
