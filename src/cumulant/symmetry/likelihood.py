@@ -46,6 +46,9 @@ def scored(rows: Rows, group: Group) -> Score:
     basis = isotypic(group)
     tried = []
     for centre in centres(group, rows.covariance, scales=rows.scale == "correlation"):
+        # A factor fitted to dependent columns would put the prior where they cannot go, at any gain.
+        if rows.singular and centre.loadings is not None:
+            continue
         seen = Spectrum.of(basis, rows.scatter, rows.degrees, centre.covariance, centre.parameters)
         tried.append((*seen.best(), centre))
     delta, whole, centre = max(tried, key=lambda t: t[1])

@@ -29,6 +29,8 @@ WIDE = 300
 FEW_FOLDS = 6
 # Third cumulants of more columns are not looked at.
 MOST_THIRDS = 40
+# Eigenvalues of the correlation that are zero, relative to the largest.
+SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +139,13 @@ class Rows:
         shift = self.sums[keep].sum(axis=0) / n
         scatter = self.scatters[keep].sum(axis=0) - n * np.outer(shift, shift)
         return np.asarray(scatter), self.degrees * (n - 1) / (self.counts.sum() - 1)
+
+    @cached_property
+    def singular(self) -> bool:
+        """Whether columns depend on each other linearly."""
+        unit = self.units
+        w = np.linalg.eigvalsh(self.covariance / np.outer(unit, unit))
+        return bool(w[0] < SINGULAR * w[-1])
 
     @cached_property
     def units(self) -> Array:
