@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Conditional", "Factor", "conditional", "factor", "independent_fields"]
 
 # Columns that are worked on together: enough for BLAS, few enough to take no memory.
-COLUMNS = 64
+COLUMNS, ROWS = 64, 256
 # Up to this order NumPy does what LAPACK's triangular routines are for, in less time than importing SciPy takes.
 SMALL = 128
 
@@ -86,10 +86,10 @@ class Factor:
             b = min(a + COLUMNS, q)
             # Above its diagonal entry a column of L⁻¹ is zero. Blocks of L are solved in turn: a copy of it is saved.
             columns = np.eye(q - a, b - a)
-            for c in range(a, q, COLUMNS):
-                rows, above = slice(c - a, c - a + COLUMNS), slice(0, c - a)
-                columns[rows] -= self.lower[c : c + COLUMNS, a:c] @ columns[above]
-                columns[rows] = _triangular(self.lower[c : c + COLUMNS, c : c + COLUMNS], columns[rows])
+            for c in range(a, q, ROWS):
+                rows, above = slice(c - a, c - a + ROWS), slice(0, c - a)
+                columns[rows] -= self.lower[c : c + ROWS, a:c] @ columns[above]
+                columns[rows] = _triangular(self.lower[c : c + ROWS, c : c + ROWS], columns[rows])
             squares[a:b] = np.einsum("ij,ij->j", columns, columns)
         out = np.zeros(len(self.kept))
         out[self.kept] = squares
