@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ METHOD = (
     "statsmodels with its summary. Seconds are of repeated calls in one process, in turn (A B C A B C …), after one "
     "call each; ratio is cumulant's seconds over the peer's in the same round. Extra memory is the peak of resident "
     "memory in a fresh process above its level with the data loaded. Error is the largest relative error of a "
-    "coefficient; the exact solution is known by construction."
+    "coefficient; the exact solution is known by construction. The load at the start stands beside each size."
 )
 
 
@@ -39,12 +40,13 @@ def run(options: Options) -> dict[str, Any]:
 def _size(rows: int, columns: int, names: list[str], options: Options) -> dict[str, Any]:
     shape = {"rows": rows, "columns": columns}
     limits = {"rounds": options.rounds, "budget": options.budget}
+    load = round(os.getloadavg()[0], 2)
     answer = harness.call("benchmarks.fit:timings", timeout=7200, names=names, **limits, **shape).result
     cases = answer["cases"]
     for name, case in cases.items():
         case["extra_bytes"] = harness.call("benchmarks.fit:memory", name=name, **shape).result
         say(line(name, case))
-    return {**shape, **answer}
+    return {**shape, **answer, "load_at_start": load}
 
 
 def line(name: str, case: dict[str, Any]) -> str:

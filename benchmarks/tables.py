@@ -208,9 +208,14 @@ def _block(records: dict[str, Any], makers: dict[str, Callable[[dict[str, Any]],
 
 def _fit_brief(record: dict[str, Any]) -> list[str]:
     return [
-        "**From arrays in memory**: median seconds and, in brackets, the time over cumulant's.",
-        _by_case(record["results"], [_size(result) for result in record["results"]], _seconds_and_ratio),
+        "**From arrays in memory**: median seconds and, in brackets, the time over cumulant's. Sizes are measured in "
+        "separate runs; with other work on the machine (load at the start), seconds compare only within a column.",
+        _by_case(record["results"], [_size_and_load(result) for result in record["results"]], _seconds_and_ratio),
     ]
+
+
+def _size_and_load(result: dict[str, Any]) -> str:
+    return f"{_size(result)} (load {result['load_at_start']})"
 
 
 def _disk_brief(record: dict[str, Any]) -> list[str]:
@@ -247,7 +252,7 @@ def _fit_full(record: dict[str, Any]) -> list[str]:
             ]
             for name, case in result["cases"].items()
         ]  # fmt: skip
-        parts += [f"**{_size(result)}**", _table(head, rows)]
+        parts += [f"**{_size(result)}** (load {result['load_at_start']})", _table(head, rows)]
         parts += [f"Left out, {name}: {why}." for name, why in result["left_out"].items()]
     return parts
 

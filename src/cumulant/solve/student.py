@@ -41,7 +41,7 @@ def quantile(probability: ArrayLike, degrees: ArrayLike) -> Array:
 
 
 def _upper_quantile(probability: float, degrees: float) -> float:
-    """Newton's method for the logarithm of the tail, from near the normal quantile: concave in t, it cannot run away."""
+    """Newton's method for the logarithm of the tail, from near the normal quantile; the logarithm is concave."""
     wanted, t = 2 * (1 - probability), _near_normal(NormalDist().inv_cdf(probability), degrees)
     for _ in range(50):
         tail = float(two_sided(t, degrees))
