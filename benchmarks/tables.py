@@ -209,8 +209,9 @@ def _block(records: dict[str, Any], makers: dict[str, Callable[[dict[str, Any]],
 def _fit_brief(record: dict[str, Any]) -> list[str]:
     return [
         (
-            "**From arrays in memory**: median seconds and, in brackets, the time over cumulant's. Sizes are measured in "
-            "separate runs; with other work on the machine (load at the start), seconds compare only within a column."
+            "**From arrays in memory**: median seconds and, in brackets, the time over cumulant's. Sizes are "
+            "measured in separate runs; with other work on the machine (load at the start), seconds "
+            "compare only within a column."
         ),
         _by_case(record["results"], [_size_and_load(result) for result in record["results"]], _seconds_and_ratio),
     ]

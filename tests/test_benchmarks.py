@@ -68,7 +68,7 @@ def test_tables_say_how_much_slower_where_and_when() -> None:
         "peer": {**base, "seconds": three(0.24), "ratio": three(0.05)},
         "faster": {**base, "seconds": three(0.006), "ratio": three(2.0)},
     }
-    results = [{"rows": 1000, "columns": 4, "cases": cases, "left_out": {"huge": "too slow"}}]
+    results = [{"rows": 1000, "columns": 4, "cases": cases, "left_out": {"huge": "too slow"}, "load_at_start": 0.1}]
     records = {"fit": {**RECORD, "results": results}}
     brief, full = tables.summary(records), tables.details(records)
     assert "| peer | 0.240 (20×) |" in brief
