@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import pandas as pd
@@ -311,3 +311,19 @@ def test_products_of_products_are_found(fields):
     for i, a in enumerate(few):
         for j, b in enumerate(few):
             assert found[i, j] == place.get(tuple(sorted([*a, *b])), -1)
+
+
+def test_sampling_covariance_of_third_cumulants_of_a_gaussian():
+    """Cov(k_abc, k_def) = Σ over pairings C_ad C_be C_cf / n (McCullagh, Tensor Methods, 1987, section 4.2.3)."""
+    rng = np.random.default_rng(12)
+    x = rng.normal(size=(40_000, 2)) @ np.array([[1.0, 0.5], [0.0, 1.0]])
+    frame = cm.measure(dict(zip("xy", x.T, strict=True)), order=3, folds=400).sampling_covariance(3, unbiased=True)
+    assert list(frame.columns) == ["x·x·x", "x·x·y", "x·y·y", "y·y·y"]
+    c = np.array([[1.0, 0.5], [0.5, 1.25]])
+    for a, left in enumerate(complete(2, 3)):
+        for b, right in enumerate(complete(2, 3)):
+            expected = sum(np.prod(c[left, list(p)]) for p in permutations(right)) / 40_000
+            scale = np.sqrt(frame.iloc[a, a] * frame.iloc[b, b])
+            assert abs(frame.iloc[a, b] - expected) < 0.3 * scale
+    with pytest.raises(OptionError, match="three folds"):
+        cm.measure({"x": x[:, 0]}, order=3, folds=1).sampling_covariance(3)

@@ -24,6 +24,7 @@ from cumulant.measure.estimate import Estimate, estimate
 from cumulant.measure.higher import HigherSums, combined
 from cumulant.measure.jackknife import jackknife
 from cumulant.measure.levels import LevelSums, embedded
+from cumulant.measure.monomials import complete
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -257,6 +258,21 @@ class Moments:
         Busing, Meijer & van der Leeden, "Delete-m jackknife for unequal m", Statistics and Computing 9 (1999) 3.
         """
         return jackknife(self, lambda e: e.cumulant(order, unbiased=unbiased)).standard_error
+
+    def sampling_covariance(self, order: int, *, unbiased: bool = False) -> pd.DataFrame:
+        """Covariance of the distinct entries of `cumulant` by the jackknife, of a rank below the number of folds.
+
+        Raises
+        ------
+        OptionError
+            Fewer than three folds have rows.
+        """
+        import pandas as pd
+
+        at = complete(len(self.columns), order)
+        found = jackknife(self, lambda e: e.cumulant(order, unbiased=unbiased)[tuple(at.T)])
+        names = ["·".join(self.columns[i] for i in entry) for entry in at]
+        return pd.DataFrame(found.covariance, index=names, columns=names)
 
     def frame(self, what: str = "covariance") -> pd.DataFrame:
         """``"covariance"``, ``"correlation"`` or ``"pairs"`` (counts) as a labelled pandas frame."""
