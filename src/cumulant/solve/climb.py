@@ -205,7 +205,10 @@ def _told(best: Solved, candidates: Sequence[Candidate], at: int) -> Solved:
     tried = [one for one in candidates if not np.isnan(one.log_likelihood)]
     path = ", ".join(f"{one.name} {one.log_likelihood:.4g} ({one.cpu_seconds:.2g} s)" for one in tried)
     left = "; ".join(f"{one.name} {one.why}" for one in candidates if one.why and "did not pay" not in one.why)
-    note = f"auto took {name}, under which rows that were left out are most likely (nats a row: {path})"
+    note = (
+        f"auto took {name}: nothing else that was tried made left-out rows likelier by more than the numbers that it "
+        f"chose by them are worth (nats a row: {path})"
+    )
     skipped = (f"auto did not try: {left}",) if left else ()
     taken = (replace(candidates[at], why="taken") if i == at else one for i, one in enumerate(candidates))
     return replace(best, notes=(*best.notes, note, *skipped), candidates=tuple(taken))

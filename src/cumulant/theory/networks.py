@@ -164,11 +164,11 @@ class NNGP(Propagator):
 
     Examples
     --------
-    The arc-cosine propagator of two inputs at a right angle is 1/π:
+    The arc-cosine propagator of two inputs at a right angle is 1/π of what it is of equal ones:
 
     >>> import numpy as np
-    >>> NNGP(depth=1, bias=0.0)(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])).round(4)
-    array([[0.3183]])
+    >>> NNGP(depth=1, bias=0.0)(np.array([[1.0, 0.0]]), np.eye(2)).round(4)
+    array([[2.    , 0.6366]])
     """
 
     activation: str = "relu"
