@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
-import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks import accuracy, harness
-from benchmarks.accuracy import LEVELS, SETS
+from benchmarks.accuracy import SETS
 from benchmarks.harness import RESULTS, ROOT, Options, say
 
 METHOD = (
@@ -51,33 +47,13 @@ def run(options: Options) -> dict[str, Any]:
 
 def one_set(folder: str, name: str, most: int) -> dict[str, Any]:
     """All splits of a set."""
-    rows = [_split(train, held) for _, train, held in accuracy.splits(folder, name, most)]
+    import cumulant as cm
+
+    parts = accuracy.splits(folder, name, most)
+    rows = [accuracy.judged(train, held, cm.Field(), "integrate") for _, train, held in parts]
     numbers = [key for key in rows[0] if key != "chosen"]
     means = {key: accuracy.mean_and_error([row[key] for row in rows]) for key in numbers}
     return means | {"splits": len(rows), "chosen": rows[-1]["chosen"]}
-
-
-def _split(train: Any, held: Any) -> dict[str, Any]:
-    import cumulant as cm
-
-    target = train.columns[-1]
-    start = time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", cm.CumulantWarning)
-        lifts = dict.fromkeys(train.columns, "numeric")
-        model = cm.fit(train, cm.Field(), target=target, lifts=lifts, progress=False)
-    density = model.predict(target, given=held.drop(columns=target), output="density")
-    y = held[target].to_numpy()
-    out = {
-        "rmse": float(np.sqrt(np.mean((y - density.mean) ** 2))),
-        "log_likelihood": float(np.mean(density.log_prob(y))),
-        "cpu_seconds": time.process_time() - start,
-        "chosen": list(model.notes[-2:]),
-    }
-    for level in LEVELS:
-        low, high = density.interval(level)
-        out[f"coverage {level:g}"] = float(np.mean((low <= y) & (y <= high)))
-    return out
 
 
 def block(record: dict[str, Any], table: Any, where: str) -> list[str]:

@@ -71,15 +71,6 @@ def test_both_ways_agree_and_many_rows_are_screened_first(monkeypatch):
     assert screened.left_out == pytest.approx(whole.left_out, abs=0.05)
 
 
-def test_mixture_weights_are_at_the_highest_likelihood():
-    likely = np.random.default_rng(0).uniform(0.05, 1, size=(400, 3))
-    weight = classes._stacked(likely)
-    best = np.log(likely @ weight).mean()
-    assert weight.sum() == pytest.approx(1)
-    for other in np.random.default_rng(1).dirichlet(np.ones(3), size=500):
-        assert np.log(likely @ other).mean() <= best + 1e-6
-
-
 def test_link_is_calibrated():
     x, y = arrays(400)
     flipped = np.where(np.random.default_rng(3).random(400) < 0.2, (y + 1) % 3, y)

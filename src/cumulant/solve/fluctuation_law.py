@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cumulant.solve.law import BySecondOrder
 from cumulant.solve.shapes import Shape, from_state
 from cumulant.solve.taylor_law import TaylorLaw
 
@@ -92,7 +93,7 @@ class Fluctuating:
 
 
 @dataclass(frozen=True, eq=False)
-class FluctuationLaw:
+class FluctuationLaw(BySecondOrder):
     """A law of p fields; a `cumulant.solve.law.Law`.
 
     Parameters
@@ -114,21 +115,6 @@ class FluctuationLaw:
     width: float
     strength: TaylorLaw | None
     belief: float
-
-    @property
-    def mean(self) -> Array:
-        """Mean of each field (p,)."""
-        return self.background.mean
-
-    @property
-    def covariance(self) -> Array:
-        """Covariance of the fields (p, p), as measured."""
-        return self.background.covariance
-
-    @property
-    def precision(self) -> Array:
-        """Inverse of the covariance (p, p)."""
-        return self.background.precision
 
     @property
     def count(self) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.solve.linear import conditional, factor
-from cumulant.solve.mixed import marginal_probabilities
+from cumulant.solve.mixed import level_drawn, level_of, marginal_probabilities
 from cumulant.solve.predictive import Fields, patterns
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def _log_prob_of_category(fields: Fields, x: Array, indicators: Index, before: I
         return out
     rows = np.flatnonzero(~np.isnan(x[:, indicators[0]]))
     p = _given_categories(fields, x[rows], indicators, before, centre[rows])
-    level = np.where(x[np.ix_(rows, indicators)].any(axis=1), 1 + np.argmax(x[np.ix_(rows, indicators)], axis=1), 0)
-    out[rows] = np.log(p[np.arange(len(rows)), level])
+    out[rows] = np.log(p[np.arange(len(rows)), level_of(x[np.ix_(rows, indicators)])])
     return out
 
 
@@ -83,8 +82,7 @@ def sample(
             p = _given_categories(fields, x, indicators, before, centre)
         else:
             p = np.tile(marginal_probabilities(fields.mean[indicators]), (n, 1))
-        level = np.minimum((rng.random((n, 1)) > np.cumsum(p, axis=1)).sum(axis=1), p.shape[1] - 1)
-        x[:, indicators] = level[:, None] == 1 + np.arange(len(indicators))
+        x[:, indicators] = level_drawn(p, rng)[:, None] == 1 + np.arange(len(indicators))
         before = np.concatenate([before, indicators])
     numeric = np.setdiff1d(np.arange(x.shape[1]), before)
     given = conditional(fields.covariance, before, numeric)

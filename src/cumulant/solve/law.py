@@ -6,6 +6,7 @@ cells. Another theory is another class with these methods, and one line in `cumu
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Candidate", "Density", "Law", "Solved"]
+__all__ = ["BySecondOrder", "Candidate", "Density", "Law", "Solved"]
 
 
 class Density(Protocol):
@@ -133,6 +134,30 @@ class Candidate:
     log_likelihood: float
     cpu_seconds: float
     why: str = ""
+
+
+class BySecondOrder(ABC):
+    """What every law has of its Gaussian part, for those whose mean and propagator are that part's."""
+
+    @property
+    @abstractmethod
+    def gaussian(self) -> GaussianLaw:
+        """The law of second order with the same mean and covariance."""
+
+    @property
+    def mean(self) -> Array:
+        """Mean of each field (p,)."""
+        return self.gaussian.mean
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance of the fields (p, p)."""
+        return self.gaussian.covariance
+
+    @property
+    def precision(self) -> Array:
+        """Second derivative of the effective action at the mean, K = C⁻¹ (p, p)."""
+        return self.gaussian.precision
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,9 @@ import numpy as np
 from cumulant.solve import joint
 from cumulant.solve.categories import Categories, Given, patterns
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.law import BySecondOrder
 from cumulant.solve.linear import conditional
-from cumulant.solve.mixed import class_probabilities, class_probabilities_about
+from cumulant.solve.mixed import class_probabilities, class_probabilities_about, level_drawn
 from cumulant.solve.predictive import Fields, Predictive, fill, predict
 from cumulant.solve.predictive import patterns as gaps
 
@@ -32,7 +33,7 @@ __all__ = ["LevelledLaw"]
 
 
 @dataclass(frozen=True, eq=False)
-class LevelledLaw:
+class LevelledLaw(BySecondOrder):
     """A Gaussian of p fields beside wide categories; a `cumulant.solve.law.Law`.
 
     Conditioned or marginal, it is a view of the whole: some places of its rows are held, some are shown.
@@ -85,21 +86,6 @@ class LevelledLaw:
         if len(observed):
             return law.condition(observed, x[0, observed], self.dense)
         return law.marginal(self.dense)
-
-    @property
-    def mean(self) -> Array:
-        """Mean of each field (p,)."""
-        return self.gaussian.mean
-
-    @property
-    def covariance(self) -> Array:
-        """Covariance of the fields (p, p), prior included."""
-        return self.gaussian.covariance
-
-    @property
-    def precision(self) -> Array:
-        """Inverse of the covariance (p, p): of the fields with categories integrated out."""
-        return self.gaussian.precision
 
     @property
     def count(self) -> float:
@@ -214,9 +200,7 @@ class LevelledLaw:
             rows, codes = self._split(whole)
             for part in _chunks(np.arange(n), len(self.categories.counts[c])):
                 chance = self._levels(rows[part], codes[part], int(c))
-                edges = np.cumsum(chance, axis=1)
-                level = [np.searchsorted(e, u) for e, u in zip(edges, rng.random(len(part)), strict=True)]
-                whole[part, p + c] = np.minimum(level, chance.shape[1] - 1)
+                whole[part, p + c] = level_drawn(chance, rng)
         rows, codes = self._split(whole)
         dense = [self.shown[at] for at in categories if len(at) and self.shown[at[0]] < p]
         for here, given in self._parts(codes):

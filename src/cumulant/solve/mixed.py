@@ -19,13 +19,24 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["class_probabilities", "class_probabilities_about", "marginal_probabilities"]
+__all__ = ["class_probabilities", "class_probabilities_about", "level_drawn", "level_of", "marginal_probabilities"]
 
 
 def marginal_probabilities(mean: Array) -> Array:
     """Frequencies of all levels (1 + k,) from the means of the k indicators that are not the reference."""
     p = np.clip(np.concatenate([[1 - mean.sum()], mean]), 0.0, None)
     return np.asarray(p / p.sum() if p.sum() > 0 else np.full(len(p), 1 / len(p)))
+
+
+def level_of(indicators: Array) -> NDArray[np.int64]:
+    """Level of each row (n,), 0 the reference, from its indicators (n, k)."""
+    return np.where(indicators.any(axis=1), 1 + np.argmax(indicators, axis=1), 0)
+
+
+def level_drawn(p: Array, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random level for each row of probabilities (n, 1 + k)."""
+    above = rng.random((len(p), 1)) > np.cumsum(p, axis=1)
+    return np.asarray(np.minimum(above.sum(axis=1), p.shape[1] - 1))
 
 
 def class_probabilities(fields: Fields, x: Array, indicators: NDArray[np.int64]) -> Array:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.law import BySecondOrder
 from cumulant.solve.lines import GridDensity, draw, log_integral, mixture
 from cumulant.solve.polynomial import PolynomialAction
 
@@ -38,7 +39,7 @@ SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
-class PolynomialLaw:
+class PolynomialLaw(BySecondOrder):
     """A law of p fields with interactions; a `cumulant.solve.law.Law`.
 
     Parameters
@@ -54,21 +55,6 @@ class PolynomialLaw:
     action: PolynomialAction
     whole: GaussianLaw
     visible: Index
-
-    @property
-    def mean(self) -> Array:
-        """Mean of each field (p,)."""
-        return self.gaussian.mean
-
-    @property
-    def covariance(self) -> Array:
-        """Covariance of the fields (p, p), as measured."""
-        return self.gaussian.covariance
-
-    @property
-    def precision(self) -> Array:
-        """Second derivative of the effective action at the mean, K = C⁻¹ (p, p)."""
-        return self.gaussian.precision
 
     @property
     def count(self) -> float:

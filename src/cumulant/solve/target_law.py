@@ -6,7 +6,7 @@ over its conditional distribution.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.law import BySecondOrder
 from cumulant.solve.linear import conditional
 from cumulant.solve.predictive import patterns
 
@@ -32,7 +33,7 @@ __all__ = ["DRAWS", "BesideGaussian", "TargetLaw"]
 DRAWS = 128
 
 
-class BesideGaussian(ABC):
+class BesideGaussian(BySecondOrder):
     """What is the same for every p(x) p(y | x), y one field or the indicators of a category.
 
     Parameters
@@ -61,21 +62,6 @@ class BesideGaussian(ABC):
         """The Gaussian law of what is visible: linear in every direction."""
         observed = np.flatnonzero(~np.isnan(self.fixed))
         return self.base.condition(observed, self.fixed[observed], self.visible)
-
-    @property
-    def mean(self) -> Array:
-        """Mean of each field (p,)."""
-        return self.gaussian.mean
-
-    @property
-    def covariance(self) -> Array:
-        """Covariance of the fields (p, p), as measured."""
-        return self.gaussian.covariance
-
-    @property
-    def precision(self) -> Array:
-        """Inverse of the covariance (p, p)."""
-        return self.gaussian.precision
 
     @property
     def count(self) -> float:
@@ -151,14 +137,10 @@ class TargetLaw(BesideGaussian):
 
     Parameters
     ----------
-    base
-        The Gaussian law of all fields, which answers every question but those about the target.
+    base, visible, fixed
+        As for every `BesideGaussian`.
     target
         The field y.
-    visible
-        The fields of ``base`` that are left (p,); others are fixed or integrated out.
-    fixed
-        Value of each field of ``base`` that is fixed, NaN elsewhere.
     """
 
     base: GaussianLaw

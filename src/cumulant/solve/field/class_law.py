@@ -9,6 +9,7 @@ import numpy as np
 
 from cumulant.solve.field.classes import ClassField, Member
 from cumulant.solve.gaussian import GaussianLaw
+from cumulant.solve.mixed import level_drawn, level_of
 from cumulant.solve.target_law import BesideGaussian
 from cumulant.theory.propagators import from_plain, to_plain
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["ClassLaw", "level_of"]
+__all__ = ["ClassLaw"]
 
 # Rows whose unknown inputs are averaged over that are filled at once.
 BLOCK = 1 << 16
@@ -103,9 +104,7 @@ class ClassLaw(BesideGaussian):
         """Random rows (n, p): x of the Gaussian law, then the class."""
         places = self._places
         x = self.gaussian.sample(n, categories, rng)
-        edges = np.cumsum(self._given(x), axis=1)
-        level = np.minimum((rng.random((n, 1)) > edges).sum(axis=1), len(places))
-        x[:, places] = level[:, None] == 1 + np.arange(len(places))
+        x[:, places] = level_drawn(self._given(x), rng)[:, None] == 1 + np.arange(len(places))
         return x
 
     def fill(self, x: Array) -> Array:
@@ -142,8 +141,3 @@ class ClassLaw(BesideGaussian):
         field = ClassField(arrays["rows"], arrays["centre"], arrays["width"], tuple(members), float(meta["left_out"]))
         base = GaussianLaw.from_state(arrays, meta["base"])
         return cls(base, arrays["indicators"], arrays["visible"], arrays["fixed"], arrays["inputs"], field)
-
-
-def level_of(indicators: Array) -> Index:
-    """Level of each row (n,) from its indicators (n, k)."""
-    return np.where(indicators.any(axis=1), 1 + indicators.argmax(axis=1), 0)

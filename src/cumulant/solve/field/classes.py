@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cumulant.solve.field.conditioning import factored
+from cumulant.solve.field.density import stacked
 from cumulant.theory.propagators import RBF, Laplace, Linear, Matern
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ FEWEST, MOST = 0.03, 4
 NOISES = 10.0 ** np.arange(-3.0, 1.0, 0.5)
 # With more rows less noise is best: these multiples of what fewer asked for are tried with the likeliest propagator.
 NEAR = (0.1, 0.3, 1.0)
-ROUNDS = 300
 # Weight of the squared offsets of the link beside the log-likelihood of a row: a class of no rows stays finite.
 SHRINK = 1e-3
 # Numbers in the propagators of rows that are predicted at once.
@@ -74,7 +74,7 @@ class Member:
 
     def probabilities(self, f: Array) -> Array:
         """The link."""
-        return _softmax(self.slope * f + self.offset)
+        return np.asarray(np.exp(_log_link(f, self.slope, self.offset)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,20 +235,17 @@ def _left(candidate: Propagator, noise: float, scale: float, dual: Array, own: A
 def _mixed(parts: Sequence[_Left], y: Index, mean: Array) -> tuple[list[Member], float]:
     """Members of more than a token weight, and the mean log probability of rows left out."""
     links = [_link(part.fields + mean, y) for part in parts]
-    own = np.arange(len(y))
-    likely = [
-        _softmax(slope * (part.fields + mean) + offset)[own, y]
-        for part, (slope, offset) in zip(parts, links, strict=True)
-    ]
-    table = np.stack(likely, axis=1)
-    weight = _stacked(table)
+    logs = np.column_stack(
+        [_log_link(part.fields + mean, *link)[np.arange(len(y)), y] for part, link in zip(parts, links, strict=True)]
+    )
+    weight = stacked(logs)
     keep = np.flatnonzero(weight >= min(FEWEST, weight.max()))
-    weight = _stacked(table[:, keep])
+    weight = stacked(logs[:, keep])
     members = []
     for i, part in zip(keep.tolist(), weight.tolist(), strict=True):
         k, noise, scale, dual, *_ = parts[i]
         members.append(Member(k, noise, scale, dual, mean, *links[i], part))
-    return members, float(np.log(table[:, keep] @ weight).mean())
+    return members, float(np.logaddexp.reduce(logs[:, keep] + np.log(weight), axis=1).mean())
 
 
 def _link(f: Array, y: Index) -> tuple[float, Array]:
@@ -266,9 +263,9 @@ def _link(f: Array, y: Index) -> tuple[float, Array]:
 
     def loss(at: Array) -> tuple[float, Array]:
         slope, offset = np.exp(at[0]), at[1:]
-        p = _softmax(slope * f + offset)
-        wrong = p - one
-        value = -np.log(np.maximum(p[np.arange(n), y], 1e-300)).mean() + SHRINK * float(offset @ offset)
+        logs = _log_link(f, slope, offset)
+        wrong = np.exp(logs) - one
+        value = -logs[np.arange(n), y].mean() + SHRINK * float(offset @ offset)
         return float(value), np.append(slope * (wrong * f).sum() / n, wrong.mean(axis=0) + 2 * SHRINK * offset)
 
     start = np.append(np.log(4.0), np.zeros(classes))
@@ -277,21 +274,8 @@ def _link(f: Array, y: Index) -> tuple[float, Array]:
     return float(np.exp(found[0])), found[1:]
 
 
-def _stacked(likely: Array) -> Array:
-    """Weights of a mixture at its highest likelihood, by expectation and maximisation.
-
-    References
-    ----------
-    Breiman, Machine Learning 24 (1996) 49; Yao et al., Bayesian Analysis 13 (2018) 917.
-    """
-    weight = np.full(likely.shape[1], 1.0 / likely.shape[1])
-    for _ in range(ROUNDS):
-        part = likely * weight
-        part /= part.sum(axis=1, keepdims=True)
-        weight = part.mean(axis=0)
-    return weight
-
-
-def _softmax(logits: Array) -> Array:
-    out = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(out / out.sum(axis=1, keepdims=True))
+def _log_link(f: Array, slope: float, offset: Array) -> Array:
+    """ln p(c | x) ∝ slope f_c + offset_c."""
+    logits = slope * f + offset
+    logits -= logits.max(axis=1, keepdims=True)
+    return np.asarray(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))

@@ -127,18 +127,17 @@ class Mixing:
         members = tuple(replace(tried[i].member, weight=float(weights[i])) for i in kept)
         logs = np.column_stack([tried[i].logs + np.log(weights[i]) for i in kept])
         held_out = float(np.logaddexp.reduce(logs, axis=1).mean())
-        return members, (self._told([tried[i] for i in kept], weights[kept]), note), held_out
+        return members, (self._told([tried[i] for i in kept], weights[kept], held_out), note), held_out
 
-    def _told(self, tried: list[_Tried], weights: Array) -> str:
+    def _told(self, tried: list[_Tried], weights: Array, held_out: float) -> str:
         """How well the mixture foretells rows that are left out, in words."""
-        logs = np.logaddexp.reduce([np.log(w) + one.logs for w, one in zip(weights, tried, strict=True)], axis=0)
         each = (
             Component(w, t.mean, t.size, t.member.shape, t.member.scale) for w, t in zip(weights, tried, strict=True)
         )
         error = self.y - sum(c.weight * c.expect() for c in each)
         share = 1 - float(np.mean(error**2)) / float(self.y.var())
         rmse = float(np.sqrt(np.mean(error**2)))
-        return f"rows, each left out of the field: R² {share:.3f}, RMSE {rmse:.4g}, ln p {logs.mean():.4g} a row"
+        return f"rows, each left out of the field: R² {share:.3f}, RMSE {rmse:.4g}, ln p {held_out:.4g} a row"
 
     def _screen(self) -> Mixing:
         """What fields are tried on: all rows, or of many some."""

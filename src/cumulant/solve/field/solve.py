@@ -13,7 +13,7 @@ from cumulant.lift import Numeric
 from cumulant.measure.capacity import refuse_if_beyond_memory
 from cumulant.measure.threads import blas_threads
 from cumulant.solve.exact import solve_exact
-from cumulant.solve.field.class_law import ClassLaw, level_of
+from cumulant.solve.field.class_law import ClassLaw
 from cumulant.solve.field.classes import candidates, condition_classes
 from cumulant.solve.field.large import of_many_rows, sampled
 from cumulant.solve.field.law import FieldLaw
@@ -21,6 +21,7 @@ from cumulant.solve.field.mixing import PRODUCT_INPUTS, Mixing
 from cumulant.solve.field.rows import usable, varying
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
+from cumulant.solve.mixed import level_of
 from cumulant.solve.predictive import Fields
 from cumulant.theory.field import DENSE_ROWS, MOST_ROWS
 
