@@ -21,10 +21,6 @@ METHOD = (
     "call each; ratio is cumulant's seconds over the peer's in the same round. Extra memory is the peak of resident "
     "memory in a fresh process above its level with the data loaded. Error is the largest relative error of a "
     "coefficient; the exact solution is known by construction. The load at the start stands beside each size. "
-    "The sizes of 10 columns are from two later runs than those of 100 and 1,000, which were measured before "
-    "the last changes of sums of few columns and of memory; in the later runs other programs held a core much "
-    "of the time (processor seconds no more than seconds), so their seconds are not comparable with those of "
-    "the earlier run, only their ratios."
 )
 
 
