@@ -151,16 +151,11 @@ def _read_part(part: _Part, wanted: pa.Schema, size: int, first: int) -> Iterato
     plain = plain_columns(part.about, part.schema, present)
     other = [name for name in present if name not in plain]
     threads = cores() if part.rows * len(present) >= PARALLEL_CELLS else 1
-    # A thread decodes the same columns to the end, since each column is a stream of its own.
-    readers: list[tuple[Callable[..., Iterator[list[pa.Array]]], list[str]]] = [
-        (read_columns, plain),
-        (_read_by_arrow, other),
-    ]
-    shares = [(read, names[i::threads]) for read, names in readers for i in range(threads)]
-    shares = [(read, names) for read, names in shares if names]
+    shares: list[tuple[Callable[..., Iterator[list[pa.Array]]], list[str]]] = [(read_columns, [name]) for name in plain]
+    shares += [(_read_by_arrow, other[i::threads]) for i in range(threads) if other[i::threads]]
     order = [name for _, names in shares for name in names]
     runs = [read(part.path, part.about, names, size, first) for read, names in shares]
-    steps: Iterator[Sequence[list[pa.Array]]] = abreast(runs) if threads > 1 else zip(*runs, strict=True)
+    steps: Iterator[Sequence[list[pa.Array]]] = abreast(runs, threads) if threads > 1 else zip(*runs, strict=True)
     for begin in range(first, part.rows, size):
         step = next(steps, None) if runs else []
         if step is None:

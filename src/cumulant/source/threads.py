@@ -56,25 +56,28 @@ def in_order(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterat
         pool.shutdown(cancel_futures=True)
 
 
-def abreast(runs: Sequence[Iterator[T]]) -> Iterator[list[T]]:
-    """``zip(*runs)``, each run advanced by a thread of its own, a few steps ahead of what is taken."""
-    pools = [ThreadPoolExecutor(1, "cumulant-source") for _ in runs]
-    waiting: list[deque[Future[T]]] = [deque() for _ in runs]
+def abreast(runs: Sequence[Iterator[T]], threads: int) -> Iterator[list[T]]:
+    """``zip(*runs)``, the runs advanced by some threads, a few steps ahead of what is taken."""
+    pool = ThreadPoolExecutor(threads, "cumulant-source")
+    waiting: deque[list[Future[T]]] = deque()
+    last: list[Future[T] | None] = [None] * len(runs)
     # A thread may be interrupted as it starts: only a pool that is shut down lets the process end then.
     try:
         while True:
-            for pool, run, queue in zip(pools, runs, waiting, strict=True):
-                while len(queue) <= AHEAD:
-                    queue.append(pool.submit(_step, run))
-            steps = [queue.popleft().result() for queue in waiting]
+            while len(waiting) <= AHEAD:
+                # Taken up in the order of submission, so what a step waits for is under way.
+                last = [pool.submit(_step, run, before) for run, before in zip(runs, last, strict=True)]
+                waiting.append([step for step in last if step])
+            steps = [step.result() for step in waiting.popleft()]
             if any(step is _END for step in steps):
                 return
             yield steps
     finally:
-        for pool in pools:
-            pool.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
 
 
-def _step(run: Iterator[T]) -> T:
+def _step(run: Iterator[T], before: Future[T] | None) -> T:
+    if before is not None:
+        before.result()
     end: T = _END  # type: ignore[assignment]
     return next(run, end)

@@ -190,10 +190,11 @@ int64_t cumulant_snappy(const uint8_t *bytes, int64_t packed, uint8_t *out, int6
         if (!offset || offset > to - out || length > full - to) return 0;
         const uint8_t *from = to - offset;
         if (offset >= 4 && length <= 12) {
-            /* Four bytes at a time: a wider load would span two recent stores, and wait for both to reach the cache. */
+            /* Four bytes at a time: a wider load would span two recent stores, and wait for both to reach the cache.
+             * All three whatever the length, which no processor could guess. */
             memcpy(to, from, 4);
-            if (length > 4) memcpy(to + 4, from + 4, 4);
-            if (length > 8) memcpy(to + 8, from + 8, 4);
+            memcpy(to + 4, from + 4, 4);
+            memcpy(to + 8, from + 8, 4);
         } else if (offset >= 16) {
             for (int64_t i = 0; i < length; i += 16) memcpy(to + i, from + i, 16);
         } else
