@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from cumulant.explain.field_summary import FieldSummary
     from cumulant.explain.summary import Summary
     from cumulant.lift import Lift
     from cumulant.measure import Moments
@@ -154,7 +155,7 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4g}"
 
 
-def summary_table(summary: Summary, most: int | None = None) -> Table:
+def summary_table(summary: Summary | FieldSummary, most: int | None = None) -> Table:
     """Coefficients of a regression; the terms that cannot be told from nothing are dim.
 
     With ``most``, only so many of the surest terms, without t and p.
@@ -182,20 +183,26 @@ def summary_table(summary: Summary, most: int | None = None) -> Table:
     return table
 
 
-def _surest(summary: Summary, most: int) -> pd.DataFrame:
+def _surest(summary: Summary | FieldSummary, most: int) -> pd.DataFrame:
     terms = summary.table.drop(index="const", errors="ignore")
     return terms.loc[terms["t"].abs().sort_values(ascending=False).index[:most]]
 
 
-def summary_parts(summary: Summary) -> list[Any]:
-    """A regression as a headline, its table and its notes."""
+def summary_parts(summary: Summary | FieldSummary) -> list[Any]:
+    """A regression, or a field, as a headline, its table and its notes."""
     from rich.text import Text
+
+    from cumulant.explain.summary import Summary
 
     def figure(value: float) -> str:
         if math.isnan(value):
             return "–"
         return f"{value:,d}" if isinstance(value, int) else f"{value:,.5g}"
 
+    notes = [Text(in_options(f"· {note}"), style="dim") for note in summary.notes]
+    if not isinstance(summary, Summary):
+        lines = [("field", f"{summary.target} of all other columns"), *summary.header]
+        return [listing(lines), "", summary_table(summary), *([""] if notes else []), *notes]
     freedom = f"{figure(summary.df_model)} and {figure(summary.df_resid)}"
     lines = [
         ("regression", f"{summary.target} on all other columns, {summary.errors} errors"),
@@ -205,7 +212,6 @@ def summary_parts(summary: Summary) -> list[Any]:
         ("ln L", f"{figure(summary.log_likelihood)}, AIC {figure(summary.aic)}, BIC {figure(summary.bic)}"),
         ("condition", f"{summary.condition_number:.3g}"),
     ]
-    notes = [Text(in_options(f"· {note}"), style="dim") for note in summary.notes]
     return [listing(lines), "", summary_table(summary), *([""] if notes else []), *notes]
 
 

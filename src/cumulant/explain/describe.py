@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.errors import CumulantError
+from cumulant.explain.field import field_of
 from cumulant.explain.heldout import held_out, judges
 from cumulant.explain.levelled import shares
 from cumulant.explain.links import Links, correlation_of, link, measured_covariance, most_connected
 from cumulant.explain.portable import shape
 from cumulant.explain.rows import Rows, look
 from cumulant.explain.structure import class_of, symmetry_of
+from cumulant.explain.summary import summarise
 from cumulant.lift import Boolean, Categorical
 from cumulant.model.laws import name_of
+from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.mixed import marginal_probabilities
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ BEYOND = {
     "taylor": "a mean that may bend",
     "fluctuation": "a mean that may bend, and fluctuations about it that vary",
     "polynomial": "interacting fields",
+    "field": "all orders in the inputs, a field on functions",
+    "field of a category": "all orders in the inputs, fields on functions",
 }
 
 
@@ -62,8 +67,8 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
         ``rows``, ``target``, ``beyond`` (what F has beyond second order), ``columns`` (one entry each: kind, missing
         share, mean, sd, levels), ``prior``, ``notes``, ``couplings`` (correlations and partial correlations of fields;
         links of columns), ``symmetry`` (what it was solved under, or what the moments show), ``class`` (its page of the
-        notebook), ``regressions``, ``held_out``, ``ledger``, and ``shown``: how much of a wide model that is. What does
-        not exist is None.
+        notebook), ``field`` (of a field on function space which columns matter, and how), ``regressions``,
+        ``held_out``, ``ledger``, and ``shown``: how much of a wide model that is. What does not exist is None.
 
     Examples
     --------
@@ -95,6 +100,7 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
             "couplings": _couplings(model, link(model, columns)),
             "symmetry": symmetry_of(model),
             "class": class_of(model),
+            "field": field_of(model),
             "regressions": [found for target in targets if (found := _regression(model, target)) is not None],
             "held_out": [held_out(model, target, by) for target in targets],
             "ledger": _ledger(model),
@@ -203,7 +209,8 @@ def _regression(model: Model, target: str) -> dict[str, Any] | None:
     if isinstance(model.schema.lifts[model.schema.position(target)], Categorical):
         return None
     try:
-        summary = model.summary(target).to_dict()
+        # Of a field its straight part: what it says itself stands under "field".
+        summary = (summarise(model, target) if isinstance(model.law, FieldLaw) else model.summary(target)).to_dict()
     except CumulantError:
         # A model conditioned under a prior has no table of coefficients; its predictions stand all the same.
         return None

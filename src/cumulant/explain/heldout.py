@@ -13,6 +13,8 @@ from cumulant.explain.validate import cross_validate, judges_by_fold
 from cumulant.lift import Boolean, Categorical
 from cumulant.measure.kernels import fold_of
 from cumulant.solve.auto import solve_law
+from cumulant.solve.field.law import FieldLaw
+from cumulant.solve.field.left_out import displaced
 from cumulant.solve.predictive import Predictive
 from cumulant.theory import Fluctuation, Polynomial, Taylor
 
@@ -86,7 +88,9 @@ def held_out(model: Model, target: str, by: Judges | None = None) -> dict[str, A
     lift = model.schema.lifts[model.schema.position(target)]
     if not isinstance(lift, Categorical):
         out |= _from_folds(model, target)
-    if by is not None:
+    if isinstance(model.law, FieldLaw) and target == model.target and (by is None or by.held_out):
+        out["rows"] = _left_out(model.law)
+    elif by is not None:
         judge = _categories if isinstance(lift, (Categorical, Boolean)) else _numbers
         out["rows"] = judge(by, model.schema.independent_of(target))
     return out
@@ -115,11 +119,24 @@ def _numbers(by: Judges, at: NDArray[np.int64]) -> dict[str, Any] | None:
             size = np.maximum(found.scale, np.finfo(float).tiny)
             found = replace(found, scale=size)
         told[:, part] = found.mean, size, found.cdf(seen), found.log_prob(seen)
-    mean, scale, pit, logs = told[:, present]
     value = by.x[present, at[0]]
+    return _judged(value, *told[:, present]) | {"held_out": by.held_out}
+
+
+def _left_out(law: FieldLaw) -> dict[str, Any] | None:
+    """Rows that a field was conditioned on, each as the others foretell it: closed forms."""
+    if law.left_out is None:
+        return None
+    foretold, y = law.left_out.density(law.members), law.left_out.y
+    spread = displaced(y)
+    size = np.maximum(foretold.scale, np.finfo(float).tiny)
+    judged = _judged(y, foretold.mean, size, foretold.cdf(spread), foretold.log_prob(spread))
+    return judged | {"held_out": True, "each": True}
+
+
+def _judged(value: Array, mean: Array, scale: Array, pit: Array, logs: Array) -> dict[str, Any]:
     return {
         "kind": "number",
-        "held_out": by.held_out,
         "rows": len(value),
         "rmse": float(np.sqrt(((value - mean) ** 2).mean())),
         "log_likelihood": float(logs.mean()),

@@ -45,6 +45,7 @@ SCRIPTS = (
     "ledger.js",
     "symmetry.js",
     "class.js",
+    "field.js",
     "diagrams.js",
     "page.js",
 )
@@ -56,8 +57,10 @@ def write_report(model: Model, path: str | Path, *, title: str | None = None, da
     """Write a model as one HTML file that needs no network and sends nothing.
 
     The page shows what was measured, correlations and partial correlations, the strongest couplings, the symmetries of
-    the table with their evidence (or the one the model was solved under), the class it belongs to, a regression for
-    each target, the diagrams of the target named, scores on held-out folds and what the fit cost. The model itself
+    the table with their evidence (or the one the model was solved under), the class it belongs to, which columns matter
+    to a field on function space and how (shares, main effects with intervals, surfaces of the strongest pairs), a
+    regression for each target, the diagrams of the target named, scores on held-out folds (of a field on rows each left
+    out) and what the fit cost. The model itself
     travels in it, so that any column can be predicted from any others in the browser, to the last digits of what
     Python predicts (of a theory beyond second order: of what it is to second order).
 

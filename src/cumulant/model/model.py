@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.explain.diagrams import DiagramSum
+    from cumulant.explain.field_summary import FieldSummary
     from cumulant.explain.ledger import Ledger
     from cumulant.explain.summary import Summary
     from cumulant.model.imposed import Imposed
@@ -357,8 +358,11 @@ class Model:
         level: float = 0.95,
         errors: str = "classical",
         intercept: bool = True,
-    ) -> Summary:
+    ) -> Summary | FieldSummary:
         """The regression of one column on all others, or on the terms of its polynomial, with errors and tests.
+
+        Of a target that is a field on function space: its average slope along each input, with its posterior error, the
+        share of its variance that is lost without the input, and how well it foretells rows that are left out.
 
         Parameters
         ----------
@@ -373,8 +377,13 @@ class Model:
             Without: a regression through the origin, which needs the moments and no prior.
         """
         from cumulant.explain.summary import summarise
+        from cumulant.model.laws import name_of
 
         name = self._target(target)
+        if name == self.target and name_of(self.law) == "field":
+            from cumulant.explain.field_summary import summarise_field
+
+            return summarise_field(self, level=level, errors=errors, intercept=intercept)
         if hasattr(self.law, "regression") and name == self.target:
             return summarise(self.expanded(), name, level=level, errors=errors, intercept=intercept)
         return summarise(self, name, level=level, errors=errors, intercept=intercept)

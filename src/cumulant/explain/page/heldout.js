@@ -27,7 +27,7 @@ function heldOutOf(entry) {
   } else if (rows?.kind === "category") {
     parts.push(plotted("Calibration", (width) => lineFigure(width, rows.reliability.map((b) => [b.predicted, b.observed]), "predicted", "came true"), categoryWords(rows)));
   }
-  const judged = rows ? (rows.held_out ? "Each row is judged by the model of the folds it is not in." : "The rows judged were not recognised as those the model was fitted to; if they were, these figures flatter it.")
+  const judged = rows ? (rows.each ? "Each row is judged by what all the others say of it, which a field has in closed form." : rows.held_out ? "Each row is judged by the model of the folds it is not in." : "The rows judged were not recognised as those the model was fitted to; if they were, these figures flatter it.")
     : "Residuals and calibration need rows: model.report(path, data=table).";
   return [h("div", { class: "panels" }, parts), h("p", { class: "note" }, judged)];
 }
@@ -41,8 +41,9 @@ function plotted(title, draw, words) {
 const foldWords = ({ overall }) =>
   `All folds together: R² ${figures(overall.r2, 3)}, root mean square error ${figures(overall.rmse, 4)}, log-likelihood of a row ${figures(overall.log_likelihood, 4)} nats.`;
 const coverageWords = ({ coverage, rows }) => {
-  const at = coverage.find(([level]) => level === 0.9) ?? coverage.at(-1);
-  return `Of ${plural(rows, "row")}, the ${percent(at[0])} interval held ${percent(at[1])}. On the diagonal an interval holds as often as it says.`;
+  const told = [0.5, 0.8, 0.95].map((level) => coverage.find(([said]) => said === level)).filter(Boolean);
+  const words = told.map(([said, held]) => `${percent(held)} fell within the ${percent(said)} interval`);
+  return `Of ${plural(rows, "row")}, ${words.join(", ")}. On the diagonal an interval holds as often as it says.`;
 };
 const categoryWords = (rows) =>
   `Right in ${percent(rows.accuracy)} of ${plural(rows.rows, "row")} (always the most frequent level: ${percent(rows.most_frequent)}). Log loss ${figures(rows.log_loss, 3)}, against ${figures(rows.entropy, 3)} nats knowing only the shares.`;

@@ -22,7 +22,7 @@ function startTheme() {
 }
 
 function startContents() {
-  const names = { predict: "Predict", measured: "Measured", couplings: "Maps", graph: "Couplings", symmetry: "Symmetry", class: "Class", regression: "Regression", diagrams: "Diagrams", "held-out": "Held out", ledger: "Cost" };
+  const names = { predict: "Predict", measured: "Measured", couplings: "Maps", graph: "Couplings", symmetry: "Symmetry", class: "Class", field: "Field", regression: "Regression", diagrams: "Diagrams", "held-out": "Held out", ledger: "Cost" };
   for (const [id, name] of Object.entries(names)) {
     if (!byId(id).hidden) byId("contents").append(h("li", {}, h("a", { href: `#${id}` }, name)));
   }
@@ -35,6 +35,7 @@ startMaps();
 startGraph();
 startSymmetry();
 startClass();
+startField();
 startRegression();
 startDiagrams();
 startHeldOut();

@@ -16,6 +16,7 @@ import numpy as np
 from cumulant.solve.field.conditioning import heavy_tailed
 from cumulant.solve.field.density import Component, stacked
 from cumulant.solve.field.evidence import Hyper, adapted_together
+from cumulant.solve.field.left_out import LeftOut
 from cumulant.solve.field.partition import Partition
 from cumulant.solve.field.scale import Scale
 from cumulant.solve.field.split import split
@@ -68,6 +69,7 @@ class _Rows:
 @dataclass(frozen=True, eq=False)
 class _Tried:
     member: SplitMember
+    foretold: Component
     logs: Array
     error: float
     name: str
@@ -79,7 +81,7 @@ class _Tried:
 
 def of_many_rows(
     first: tuple[Member, ...], x: Array, y: Array, spread: Array, *, flows: bool
-) -> tuple[tuple[SplitMember, ...], tuple[str, ...], float]:
+) -> tuple[tuple[SplitMember, ...], tuple[str, ...], float, LeftOut]:
     """Fields of all rows, from those of a sample.
 
     Parameters
@@ -112,7 +114,8 @@ def of_many_rows(
     )
     logs = np.column_stack([t.logs + np.log(weight) for t, weight in mixed])
     held_out = float(np.logaddexp.reduce(logs, axis=1).mean())
-    return tuple(replace(t.member, weight=weight) for t, weight in mixed), notes, held_out
+    left_out = LeftOut.of(y, [(t.foretold.mean, t.foretold.size) for t, _ in mixed])
+    return tuple(replace(t.member, weight=weight) for t, weight in mixed), notes, held_out, left_out
 
 
 def sampled(n: int) -> Index:
@@ -179,7 +182,7 @@ def _tried(hyper: Hyper, scale: Scale, rows: _Rows, most: int, columns: int) -> 
     member = SplitMember(found, heat[order], temperature, scale, shape, 1.0)
     name = f"{' + '.join(type(part).__name__ for part in hyper.parts)} of {scale.name}"
     error = float(np.mean((component.expect() - rows.y) ** 2))
-    return _Tried(member, component.log_prob(rows.spread), error, name)
+    return _Tried(member, component, component.log_prob(rows.spread), error, name)
 
 
 def _mixed(tried: list[_Tried]) -> list[tuple[_Tried, float]]:

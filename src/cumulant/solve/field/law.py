@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.solve.field.density import Component, Mixed
+from cumulant.solve.field.left_out import LeftOut
 from cumulant.solve.field.member import Member
 from cumulant.solve.field.split_member import SplitMember
 from cumulant.solve.gaussian import GaussianLaw
@@ -42,12 +43,15 @@ class FieldLaw(TargetLaw):
         Of each input, before it is compared.
     members
         The fields on function space that are mixed.
+    left_out
+        What they say of each row that they were conditioned on, from the others; None in files that do not tell.
     """
 
     inputs: Index
     centre: Array
     width: Array
     members: tuple[Member | SplitMember, ...]
+    left_out: LeftOut | None = None
 
     def couplings(self, about: str) -> dict[tuple[int, ...], float]:
         """Those of F to second order; of higher order there are infinitely many."""
@@ -97,6 +101,8 @@ class FieldLaw(TargetLaw):
         arrays |= {"width": self.width}
         if isinstance(self.members[0], Member):
             arrays |= {"rows": self.members[0].rows}
+        if self.left_out is not None:
+            arrays |= {f"left_out.{name}": getattr(self.left_out, name) for name in ("y", "mean", "size")}
         members = []
         for i, member in enumerate(self.members):
             own, meta = member.to_state()
@@ -116,7 +122,9 @@ class FieldLaw(TargetLaw):
                 Member.from_state(own, about, arrays["rows"]) if whole else SplitMember.from_state(own, about)
             )
         base = GaussianLaw.from_state(arrays, meta["base"])
+        told = [arrays[f"left_out.{name}"] for name in ("y", "mean", "size") if f"left_out.{name}" in arrays]
+        left_out = LeftOut(*told) if told else None
         return cls(
             base, int(meta["target"]), arrays["visible"], arrays["fixed"], arrays["inputs"], arrays["centre"],
-            arrays["width"], tuple(members),
+            arrays["width"], tuple(members), left_out,
         )  # fmt: skip

@@ -16,6 +16,7 @@ from cumulant.errors import DataError
 from cumulant.solve.field.conditioning import heavy_tailed
 from cumulant.solve.field.density import Component, stacked
 from cumulant.solve.field.evidence import Hyper, adapted, parts_of, started
+from cumulant.solve.field.left_out import LeftOut, displaced
 from cumulant.solve.field.member import Member
 from cumulant.solve.field.scale import Scale, scales
 from cumulant.solve.field.strength import FEWEST_ROWS, strength_of
@@ -41,8 +42,6 @@ SCREEN_ROWS, MOST_LARGE = 2000, 3
 # Noise is raised so often and by this factor where the propagator of all rows is singular to rounding.
 FIRMER_STEPS, FIRMER = 8, 10.0
 CRITERIA = ("left out", "evidence")
-# Multiples of it are evenly spread modulo 1, however many there are.
-GOLDEN = 0.6180339887498949
 # Beyond so many inputs each has no scale of its own; none are combined; a product over inputs is too slow.
 EACH_SCALE, COMBINED, PRODUCT_INPUTS = 400, 200, 60
 # A member of less weight is left out.
@@ -97,22 +96,16 @@ class Mixing:
 
     @cached_property
     def spread(self) -> Array:
-        """The target (n,), each value displaced within the step that targets are measured in, evenly.
-
-        Rows that are left out are scored at targets so displaced: a density is then worth no more on a value that
-        occurs often than the width of its step allows.
-        """
-        values = np.unique(self.y)
-        step = float(np.diff(values).min(initial=np.inf))
-        return np.asarray(self.y + step * ((np.arange(len(self.y)) * GOLDEN) % 1.0 - 0.5))
+        """The target (n,), displaced within its step."""
+        return displaced(self.y)
 
     @cached_property
     def _some(self) -> Index:
         """Rows that hyper-parameters are adapted on."""
         return np.sort(np.random.default_rng(0).permutation(len(self.y))[:ADAPT_ROWS])
 
-    def members(self) -> tuple[tuple[Member, ...], tuple[str, ...], float]:
-        """What is mixed, notes that say so, and the mean log-likelihood of a row from the others."""
+    def members(self) -> tuple[tuple[Member, ...], tuple[str, ...], float, LeftOut]:
+        """What is mixed, notes that say so, the mean log-likelihood of a row from the others, and all that is said."""
         screen = self._screen()
         tried = screen._all_tried()
         weights = _weights(tried)
@@ -127,7 +120,8 @@ class Mixing:
         members = tuple(replace(tried[i].member, weight=float(weights[i])) for i in kept)
         logs = np.column_stack([tried[i].logs + np.log(weights[i]) for i in kept])
         held_out = float(np.logaddexp.reduce(logs, axis=1).mean())
-        return members, (self._told([tried[i] for i in kept], weights[kept], held_out), note), held_out
+        left_out = LeftOut.of(self.y, [(tried[i].mean, tried[i].size) for i in kept])
+        return members, (self._told([tried[i] for i in kept], weights[kept], held_out), note), held_out, left_out
 
     def _told(self, tried: list[_Tried], weights: Array, held_out: float) -> str:
         """How well the mixture foretells rows that are left out, in words."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
+    from cumulant.solve.field.left_out import LeftOut
     from cumulant.solve.field.member import Member
     from cumulant.solve.field.split_member import SplitMember
     from cumulant.theory.field import Field
@@ -86,12 +87,14 @@ def solve_field(
     centre, width = table[:, inputs].mean(axis=0), spread[inputs]
     x = np.ascontiguousarray((table[:, inputs] - centre) / width)
     with _threads(len(table)):
-        members, said, held_out = _members(x, table[:, y].copy(), theory)
-    found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members)
+        members, said, held_out, left_out = _members(x, table[:, y].copy(), theory)
+    found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members, left_out)
     return Solved(found, base.prior, (*base.notes, *notes, *said), warnings, held_out, theory)
 
 
-def _members(x: Array, y: Array, theory: Field) -> tuple[tuple[Member | SplitMember, ...], tuple[str, ...], float]:
+def _members(
+    x: Array, y: Array, theory: Field
+) -> tuple[tuple[Member | SplitMember, ...], tuple[str, ...], float, LeftOut]:
     """What is mixed: fields conditioned on all rows at once, or of many rows block by block."""
     if len(y) <= DENSE_ROWS:
         return Mixing(x, y, theory).members()
