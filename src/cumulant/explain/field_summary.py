@@ -184,7 +184,7 @@ def summarise_field(
                 "the interval are of the field's posterior"
             ),
             (
-                "share: of the field's variance, lost without the column; they sum to more than one where columns act together"
+                "share: of the field's variance, lost without the column; more than one in all where columns act together"
             ),
         ),
     )
