@@ -183,9 +183,7 @@ def summarise_field(
                 "coefficient: slope over a standard deviation of the input about each row, averaged over rows; se and "
                 "the interval are of the field's posterior"
             ),
-            (
-                "share: of the field's variance, lost without the column; more than one in all where columns act together"
-            ),
+            ("share: of the field's variance, lost without the column; above one in all where they act together"),
         ),
     )
 
