@@ -12,10 +12,10 @@ from benchmarks.harness import Options
 
 NAMES = (
     "fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "gips", "detect", "gallery",
-    "accuracy", "field", "field_size", "symmetry", "scaling", "higher", "groups", "classes",
+    "accuracy", "field", "field_size", "symmetry", "scaling", "higher", "groups", "classes", "boosting",
 )  # fmt: skip
 # Of data that a user must fetch first.
-ON_REQUEST = ("gallery", "accuracy", "field", "field_size", "symmetry", "classes")
+ON_REQUEST = ("gallery", "accuracy", "field", "field_size", "symmetry", "classes", "boosting")
 EPILOG = """\
 With --quick, --size or --case, the results are not those of the tables: they go to a temporary folder, unless --to
 names one. Extra measurements, for example:

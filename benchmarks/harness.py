@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
     "cumulant", "numpy", "scipy", "pyarrow", "pandas", "scikit-learn", "scikit-learn-intelex", "statsmodels",
-    "polars", "polars-ds", "duckdb", "dask", "pyfixest",
+    "polars", "polars-ds", "duckdb", "dask", "pyfixest", "lightgbm", "xgboost", "catboost", "xrfm",
 )  # fmt: skip
 # Names the folder of the tables that do not come with the package.
 TABLES = "CUMULANT_TABLES"

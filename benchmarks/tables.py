@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import accuracy, classes, cluster_plan, field, scaling_page, symmetry
+from benchmarks import accuracy, boosting, classes, cluster_plan, field, scaling_page, symmetry
 from benchmarks.disk import FLOOR
 from benchmarks.harness import OURS, RESULTS, ROOT, say
 
@@ -48,6 +48,7 @@ def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
         root / "docs" / "accuracy.md": accuracy_page,
         root / "docs" / "field.md": field_page,
         root / "docs" / "class-accuracy.md": classes_page,
+        root / "docs" / "boosting.md": boosting_page,
         root / "docs" / "symmetry-worth.md": worth,
         root / "docs" / "cluster-plan.md": planned,
     }
@@ -118,6 +119,11 @@ def field_page(records: dict[str, Any]) -> str:
 def classes_page(records: dict[str, Any]) -> str:
     """The block of the page on classes."""
     return _block(records, {"classes": lambda record: classes.block(record, _table, _where(record))})
+
+
+def boosting_page(records: dict[str, Any]) -> str:
+    """The block of the page on numbers beside boosting."""
+    return _block(records, {"boosting": lambda record: boosting.block(record, _table, _where(record))})
 
 
 def solved_once(records: dict[str, Any]) -> str:
