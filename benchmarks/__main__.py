@@ -11,8 +11,8 @@ from benchmarks import harness, tables
 from benchmarks.harness import Options
 
 NAMES = (
-    "fit", "disk", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "gips", "detect", "gallery",
-    "accuracy", "field", "field_size", "symmetry", "scaling", "higher", "groups", "classes", "boosting",
+    "fit", "disk", "wide", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "gips", "detect",
+    "gallery", "accuracy", "field", "field_size", "symmetry", "scaling", "higher", "groups", "classes", "boosting",
 )  # fmt: skip
 # Of data that a user must fetch first.
 ON_REQUEST = ("gallery", "accuracy", "field", "field_size", "symmetry", "classes", "boosting")

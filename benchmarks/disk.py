@@ -93,8 +93,8 @@ def line(name: str, case: dict[str, Any]) -> str:
 # ---------------------------------------------------------------------------------- in the measured processes
 
 
-def generate(path: str, rows: int, columns: int) -> None:
-    """Write the table piece by piece, as any program that logs rows would."""
+def generate(path: str, rows: int, columns: int, group: int = 1 << 20) -> None:
+    """Write the table piece by piece, as any program that logs rows would, in row groups of ``group`` rows."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
@@ -103,16 +103,16 @@ def generate(path: str, rows: int, columns: int) -> None:
     schema = pa.schema([(name, pa.float64()) for name in names])
     parquet = path.endswith(".parquet")
     writer = (pyarrow.parquet.ParquetWriter if parquet else pyarrow.csv.CSVWriter)(path, schema)
-    group = []
+    held = []
     with writer:
         for block in synthetic.chunks(rows, columns):
-            group.append(pa.table(list(block.T.copy()), schema=schema))
+            held.append(pa.table(list(block.T.copy()), schema=schema))
             # A table written in one call would have row groups of this many rows; so has one written in pieces.
-            if not parquet or sum(piece.num_rows for piece in group) >= 1 << 20:
-                writer.write_table(pa.concat_tables(group))
-                group = []
-        if group:
-            writer.write_table(pa.concat_tables(group))
+            if not parquet or sum(piece.num_rows for piece in held) >= group:
+                writer.write_table(pa.concat_tables(held))
+                held = []
+        if held:
+            writer.write_table(pa.concat_tables(held))
 
 
 def solve(path: str, name: str) -> list[float | None] | None:

@@ -94,6 +94,7 @@ def details(records: dict[str, Any]) -> str:
     makers = {
         "fit": _fit_full,
         "disk": _disk_full,
+        "wide": _wide_full,
         "levels": _levels_full,
         "groups": _groups_full,
         "digits": _digits_full,
@@ -283,6 +284,16 @@ def _disk_full(record: dict[str, Any]) -> list[str]:
         title = f"{_size(result, 1)}, {_FORMAT[result['format']]} of {size} (load {load})"
         parts += [f"**{title}**", _table(head, rows)]
     return parts
+
+
+def _wide_full(record: dict[str, Any]) -> list[str]:
+    rows = [
+        [f"{_size(result)}, {way}", str(result["load_at_start"]), str(case["folds"]), _figure(case["measure_seconds"]),
+         _figure(case["gflops"]), _figure(case["solve_seconds"]), _bytes(case["peak_bytes"]), _error(case)]
+        for result in record["results"] for way, case in result["cases"].items()
+    ]  # fmt: skip
+    head = ["", "load", "folds", "seconds to measure", "GFLOP/s", "seconds to solve", "peak memory", "error"]
+    return ["### Ten thousand columns", record["method"], _where(record), _table(head, rows)]
 
 
 def _levels_full(record: dict[str, Any]) -> list[str]:
