@@ -22,6 +22,10 @@ COLUMN_BUFFER = 64 << 10
 # Larger batches gain nothing; fewer rows would not be worth a batch.
 BATCH_BYTES = 16 << 20
 BATCH_ROWS = 4096
+# Of ten thousand columns, each of which has to be started anew for every batch, though such batches are of 80 MB.
+LEAST_ROWS = 1024
+# Shares of a file's columns that each thread may take in turn.
+SHARES = 8
 # Fewer cells are decoded before a second thread has started.
 PARALLEL_CELLS = 500_000
 
@@ -87,7 +91,7 @@ def open_parquet(paths: Sequence[Path], name: str, columns: list[str] | None, ba
 
 
 def _rows_per_batch(schema: pa.Schema) -> int:
-    return min(rows_per_batch(schema), max(BATCH_ROWS, rows_per_batch(schema, BATCH_BYTES)))
+    return max(LEAST_ROWS, min(rows_per_batch(schema), max(BATCH_ROWS, rows_per_batch(schema, BATCH_BYTES))))
 
 
 def _partitions(paths: Sequence[Path], base: Path | None) -> tuple[dict[str, Mapping[str, Any]], list[pa.Field]]:
@@ -151,8 +155,12 @@ def _read_part(part: _Part, wanted: pa.Schema, size: int, first: int) -> Iterato
     plain = plain_columns(part.about, part.schema, present)
     other = [name for name in present if name not in plain]
     threads = cores() if part.rows * len(present) >= PARALLEL_CELLS else 1
-    shares: list[tuple[Callable[..., Iterator[list[pa.Array]]], list[str]]] = [(read_columns, [name]) for name in plain]
-    shares += [(_read_by_arrow, other[i::threads]) for i in range(threads) if other[i::threads]]
+    # Small enough shares that no thread is left with more than another, and few enough to be handed out in no time.
+    some = SHARES * threads
+    shares: list[tuple[Callable[..., Iterator[list[pa.Array]]], list[str]]] = [
+        *((read_columns, plain[i::some]) for i in range(min(some, len(plain)))),
+        *((_read_by_arrow, other[i::threads]) for i in range(min(threads, len(other)))),
+    ]
     order = [name for _, names in shares for name in names]
     runs = [read(part.path, part.about, names, size, first) for read, names in shares]
     steps: Iterator[Sequence[list[pa.Array]]] = abreast(runs, threads) if threads > 1 else zip(*runs, strict=True)
