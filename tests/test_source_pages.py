@@ -63,6 +63,7 @@ def test_pages_hold_what_arrow_reads(tmp_path, monkeypatch, codec, version):
     monkeypatch.setattr(columnar, "PARALLEL_CELLS", 0)
     monkeypatch.setattr(columnar, "BATCH_BYTES", 1)
     monkeypatch.setattr(columnar, "BATCH_ROWS", 700)
+    monkeypatch.setattr(columnar, "LEAST_ROWS", 700)
     monkeypatch.setattr(pages, "BUFFER", 1000)
     path = tmp_path / "table.parquet"
     for dictionary, checksum, group in ((True, True, 1800), (False, False, ROWS)):
