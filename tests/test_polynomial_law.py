@@ -11,9 +11,9 @@ import pytest
 import cumulant as cm
 from cumulant.errors import CumulantWarning, OptionError
 from cumulant.solve.gaussian import GaussianLaw
-from cumulant.solve.polynomial import PolynomialAction
 from cumulant.solve.polynomial_law import PolynomialLaw
 from cumulant.solve.predictive import Fields
+from cumulant.theory.polynomial_action import PolynomialAction
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 NODES = np.linspace(-6, 6, 241)

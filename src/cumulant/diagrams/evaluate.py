@@ -5,9 +5,10 @@ Feynman rules: a line is the propagator G, a vertex −F_{i…j}, the weight 1/|
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Cost", "cost", "evaluate", "total"]
+__all__ = ["Cost", "cost", "evaluate", "symmetric_total", "total"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,24 @@ def total(
     used = [d for d in found if all(np.any(couplings[v]) for v in set(d.vertices) if v in couplings)]
     zero = np.zeros((len(propagator),) * found[0].legs)
     return np.asarray(sum((evaluate(d, propagator, couplings, amputated=amputated) for d in used), zero))
+
+
+def symmetric_total(
+    found: Iterable[tuple[Diagram, int]],
+    propagator: Array,
+    couplings: Mapping[int, Array],
+    *,
+    amputated: bool = False,
+) -> Array:
+    """The sum over all labels of the legs of what `up_to_labels` found: the average over permutations of the axes."""
+    waiting = list(found)
+    vanishing = {n for n in couplings if not couplings[n].any()}
+    total = np.zeros((len(propagator),) * (waiting[0][0].legs if waiting else 0))
+    for d, channels in waiting:
+        if not vanishing & set(d.vertices):
+            total += channels * evaluate(d, propagator, couplings, amputated=amputated)
+    ways = list(permutations(range(total.ndim)))
+    return np.asarray(sum(total.transpose(way) for way in ways) / len(ways))
 
 
 def cost(diagram: Diagram, fields: int, *, amputated: bool = False) -> Cost:

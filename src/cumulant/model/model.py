@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cumulant.solve.law import Candidate, Law
     from cumulant.solve.predictive import Fields
     from cumulant.symmetry import Group
-    from cumulant.theory import Theory
+    from cumulant.theory import PartitionFunction, PolynomialAction, Theory
 
 __all__ = ["Model"]
 
@@ -123,6 +123,16 @@ class Model:
     def action(self) -> GaussianAction:
         """F to second order as an object to differentiate: partition function with source, cumulants, coefficients."""
         return GaussianAction(self.fields, self.mean, self.covariance)
+
+    def Z(self, source: Mapping[str, float] | None = None, **options: Any) -> PartitionFunction:
+        """The partition function of F with a source, J by field; cumulants are the derivatives of its logarithm.
+
+        Options are those of `cumulant.theory.PolynomialAction.Z`, and are for an interacting F.
+        """
+        own: PolynomialAction | None = getattr(self.law, "action", None)
+        # Where fields were integrated out, F of the rest is no polynomial.
+        action = own if own is not None and own.columns == self.fields else self.action
+        return action.Z(source, **options)
 
     def couplings(self, about: str = "mean") -> dict[tuple[str, ...], float]:
         """Coefficient of each monomial of the fields in F.

@@ -13,13 +13,13 @@ from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.loops import couplings_from_cumulants
-from cumulant.solve.polynomial import PolynomialAction
 from cumulant.solve.polynomial_law import PolynomialLaw
 from cumulant.solve.predictive import Fields
 from cumulant.solve.prior import Prior
 from cumulant.solve.schwinger_dyson import PolynomialSolution, solve_schwinger_dyson
 from cumulant.solve.tails import heavy_tail
 from cumulant.theory.polynomial import LOOPS
+from cumulant.theory.polynomial_action import PolynomialAction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,10 +12,10 @@ from cumulant.notebook.lookup import lookup
 from cumulant.solve.exact import solve_exact
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
-from cumulant.solve.polynomial import PolynomialAction
 from cumulant.solve.polynomial_law import PolynomialLaw
 from cumulant.solve.predictive import Fields
 from cumulant.solve.prior import Prior
+from cumulant.theory.polynomial_action import PolynomialAction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

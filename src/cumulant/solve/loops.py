@@ -10,16 +10,15 @@ Nothing is iterated to convergence. The series is asymptotic, so each answer car
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise, permutations
-from math import factorial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.diagrams import evaluate, up_to_labels
+from cumulant.diagrams import symmetric_total, up_to_labels
 from cumulant.diagrams.enumerate import Channel, Kind
 from cumulant.errors import DataError, OptionError
 from cumulant.theory.polynomial import LOOPS
@@ -168,7 +167,7 @@ def cumulants_from_couplings(couplings: Mapping[int, Array], order: int, loops: 
     _check(loops)
     g = np.asarray(np.linalg.inv(couplings[2]), dtype=np.float64)
     found = [d for loop in range(loops + 1) for d in _channels(order, loop, "connected")]
-    return _symmetric_sum(found, g, couplings, amputated=False)
+    return symmetric_total(found, g, couplings)
 
 
 def _check(loops: int) -> None:
@@ -178,30 +177,12 @@ def _check(loops: int) -> None:
 
 def _one_particle_irreducible(legs: int, loops: int, couplings: Mapping[int, Array]) -> Array:
     g = np.asarray(np.linalg.inv(couplings[2]), dtype=np.float64)
-    return _symmetric_sum(_channels(legs, loops, "1PI"), g, couplings, amputated=True)
+    return symmetric_total(_channels(legs, loops, "1PI"), g, couplings, amputated=True)
 
 
 @lru_cache(maxsize=64)
 def _channels(legs: int, loops: int, kind: Kind) -> tuple[Channel, ...]:
     return up_to_labels(legs, [3, 4], loops, kind)
-
-
-def _symmetric_sum(
-    found: Sequence[Channel],
-    g: Array,
-    couplings: Mapping[int, Array],
-    *,
-    amputated: bool,
-) -> Array:
-    """Sum over all labels of the legs: a diagram's channels, times the average over permutations of its axes."""
-    vanishing = {n for n in (3, 4) if not couplings[n].any()}
-    legs = found[0][0].legs if found else 0
-    total = np.zeros((len(g),) * legs)
-    for d, channels in found:
-        if not vanishing & set(d.vertices):
-            total += channels * evaluate(d, g, couplings, amputated=amputated)
-    ways = list(permutations(range(legs)))
-    return np.asarray(sum(total.transpose(way) for way in ways) / factorial(legs))
 
 
 def _on_each_axis(matrix: Array, tensor: Array) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import BySecondOrder
 from cumulant.solve.lines import GridDensity, draw, log_integral, mixture
-from cumulant.solve.polynomial import PolynomialAction
+from cumulant.theory.polynomial_action import PolynomialAction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -29,7 +29,7 @@ from cumulant.errors import DataError, OptionError, ResourceError
 from cumulant.measure.jackknife import Jackknife
 from cumulant.measure.monomials import Monomials, complete
 from cumulant.solve import student
-from cumulant.solve.polynomial import PolynomialAction
+from cumulant.theory.polynomial_action import PolynomialAction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

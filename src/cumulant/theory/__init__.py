@@ -6,7 +6,10 @@ from cumulant.theory.derivatives import cumulant_by_differences
 from cumulant.theory.field import Field
 from cumulant.theory.fluctuation import Fluctuation
 from cumulant.theory.gaussian import Gaussian, GaussianAction
+from cumulant.theory.partition import PartitionFunction
 from cumulant.theory.polynomial import Polynomial
+from cumulant.theory.polynomial_action import PolynomialAction
+from cumulant.theory.spin_action import SpinAction
 from cumulant.theory.spins import Spins
 from cumulant.theory.taylor import Taylor
 
@@ -18,8 +21,11 @@ __all__ = [
     "Fluctuation",
     "Gaussian",
     "GaussianAction",
+    "PartitionFunction",
     "Polynomial",
+    "PolynomialAction",
     "Requirement",
+    "SpinAction",
     "Spins",
     "Taylor",
     "Theory",

@@ -23,6 +23,8 @@ from cumulant.theory.derivatives import cumulant_by_differences
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cumulant.theory.partition import PartitionFunction
+
     Array = NDArray[np.float64]
 
 __all__ = ["Gaussian", "GaussianAction"]
@@ -95,6 +97,26 @@ class GaussianAction:
         return np.asarray(0.5 * np.einsum("...i,ij,...j->...", eta, self.precision, eta))
 
     # ------------------------------------------------------------------ the source integral
+
+    def Z(self, source: Mapping[str, float] | None = None) -> PartitionFunction:
+        """The partition function at a source, J by field, and the cumulants there: exact.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> action = GaussianAction(("x", "y"), np.zeros(2), np.array([[2.0, 1.0], [1.0, 1.0]]))
+        >>> action.Z({"x": 1.0}).cumulant(1)
+        array([2., 1.])
+        """
+        from cumulant.theory.partition import PartitionFunction, source_of
+
+        j = source_of(self.columns, source or {})
+
+        def derivatives(order: int) -> tuple[Array, ...]:
+            return (self.cumulant(order) + self.propagator @ j if order == 1 else self.cumulant(order),)
+
+        W = self.log_partition(j)
+        return PartitionFunction(self.columns, j, "completing the square", (W,), None, derivatives)
 
     def log_partition(self, source: Array | None = None, *, about: str = "origin") -> float:
         """ln Z[J] = ½ ln det(2π G) + J·μ + ½ J·G·J, for J (p,) or none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 from math import factorial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from cumulant.measure.monomials import Monomials, complete
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from cumulant.theory.partition import PartitionFunction
 
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
@@ -75,6 +78,26 @@ class PolynomialAction:
             theta[ours] = couplings[n][tuple(at.T)] * sd[at].prod(axis=1) / repeats
         return PolynomialAction(tuple(columns), mean, sd, terms, theta)
 
+    @staticmethod
+    def of(couplings: Mapping[tuple[str, ...], float]) -> PolynomialAction:
+        """F from the coefficients of its monomials in the fields themselves, as ``couplings("origin")`` gives them.
+
+        Examples
+        --------
+        >>> well = PolynomialAction.of({("x", "x"): -1.0, ("x", "x", "x", "x"): 0.5})
+        >>> well.columns, well.free_energy([[1.0], [2.0]])
+        (('x',), array([-0.5,  4. ]))
+        """
+        named = {key: value for key, value in couplings.items() if key}
+        if not named:
+            raise OptionError("couplings= must name a field, as in {('x', 'x'): 0.5}")
+        columns = tuple(dict.fromkeys(name for key in named for name in key))
+        order = max(map(len, named))
+        place = {name: 1 + i for i, name in enumerate(columns)}
+        terms = np.array([[0] * (order - len(key)) + sorted(place[name] for name in key) for key in named])
+        theta = np.array(list(named.values()), dtype=np.float64)
+        return PolynomialAction(columns, np.zeros(len(columns)), np.ones(len(columns)), terms, theta)
+
     @cached_property
     def units(self) -> Array:
         """Product of the units of each term (N,)."""
@@ -108,6 +131,66 @@ class PolynomialAction:
             for i in range(u.shape[-1]):
                 out[..., i] += part[..., self.terms[:, position] == i + 1].sum(axis=-1)
         return out
+
+    def derivatives(self, u: Array) -> dict[int, Array]:
+        """∂ⁿF at a point u (p,) in standard units, by n: symmetric tensors (p,) * n, to the order of F."""
+        p, order = len(self.mean), self.terms.shape[1]
+        z = np.concatenate([[1.0], np.asarray(u, dtype=np.float64)])
+        out = {n: np.zeros((p,) * n) for n in range(1, order + 1)}
+        for n, tensor in out.items():
+            for legs in permutations(range(order), n):
+                at = self.terms[:, legs]
+                ours = (at > 0).all(axis=1)
+                rest = np.delete(self.terms[ours], legs, axis=1)
+                np.add.at(tensor, tuple(at[ours].T - 1), self.theta[ours] * z[rest].prod(axis=1))
+        return out
+
+    def Z(
+        self, source: Mapping[str, float] | None = None, *, method: str = "auto", loops: int = 2
+    ) -> PartitionFunction:
+        """The partition function ∫ dφ exp(−F(φ) + J·φ) at a source J, from whose logarithm cumulants follow.
+
+        Parameters
+        ----------
+        source
+            J by field, in inverse units of the fields; those not named have none.
+        method
+            ``"quadrature"`` on a grid, for up to three fields; ``"series"``, diagrams about the classical point;
+            ``"auto"``: quadrature where there is a grid for it.
+        loops
+            Loops of the series, 0 to 4.
+
+        Returns
+        -------
+        PartitionFunction
+
+        Raises
+        ------
+        OptionError
+            An option is another, or the source names no field.
+        DataError
+            F is unbounded below, or, with ``"auto"``, the series must not be used; `PartitionFunction.obstacle`
+            says why.
+
+        Warns
+        -----
+        CumulantWarning
+            The series was asked for, and must not be used.
+
+        Examples
+        --------
+        F = ½φ² + λφ⁴/4! with λ = 0.1:
+
+        >>> phi4 = PolynomialAction.of({("x",) * 2: 0.5, ("x",) * 4: 0.1 / 24})
+        >>> Z = phi4.Z()
+        >>> round(Z.W - phi4.Z(method="series", loops=4).W, 6)
+        2e-06
+        >>> Z.cumulant(2).round(4)
+        array([[0.9556]])
+        """
+        from cumulant.theory.partition import partition_function
+
+        return partition_function(self, source or {}, method, loops)
 
     def _products(self, u: Array) -> Array:
         u = np.asarray(u, dtype=np.float64)
