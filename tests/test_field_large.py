@@ -106,14 +106,14 @@ def test_equal_rows_are_cut_all_the_same(rows):
 
 def test_means_over_the_nearest_rows():
     values = RNG.normal(size=60)
-    near = nearest_means(X[:60], X[:60], values, (1, 5, 500), same=True)
+    near = nearest_means(X[:60], X[:60], values, (1, 5, 500), np.arange(60))
     far = ((X[:60, None] - X[None, :60]) ** 2).sum(axis=2)
     np.fill_diagonal(far, np.inf)
     order = np.argsort(far, axis=1)
     np.testing.assert_allclose(near[:, 0], values[order[:, 0]])
     np.testing.assert_allclose(near[:, 1], values[order[:, :5]].mean(axis=1))
     np.testing.assert_allclose(near[:, 2], values[order[:, :59]].mean(axis=1))
-    assert nearest_means(X[:1], X[:1], values[:1], (3,), same=True) == values[0]
+    assert nearest_means(X[:1], X[:1], values[:1], (3,), np.arange(1)) == values[0]
 
 
 def test_temperature_is_found_where_noise_varies_and_not_where_it_does_not():
@@ -123,7 +123,7 @@ def test_temperature_is_found_where_noise_varies_and_not_where_it_does_not():
 
     def found(size):
         residual = size * rng.normal(size=3000)
-        return Temperature.of(residual, ones, nearest_means(x, x, residual**2, (10, 30, 100), same=True))
+        return Temperature.of(residual, ones, nearest_means(x, x, residual**2, (10, 30, 100), np.arange(3000)))
 
     assert found(np.exp(3 * x[:, 0])).by_heat == 1.0
     assert found(ones).by_heat <= 0.25

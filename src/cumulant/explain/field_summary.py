@@ -172,7 +172,7 @@ def summarise_field(
         terms=tuple(model.fields[i] for i in law.inputs),
         values=values,
         level=level,
-        rows=int(model.count) if law.left_out is None else len(law.left_out.y),
+        rows=len(law.members[0].rows),
         r_squared=nan if judged is None or law.left_out is None else 1 - judged["rmse"] ** 2 / law.left_out.y.var(),
         rmse=nan if judged is None else judged["rmse"],
         log_likelihood=nan if judged is None else judged["log_likelihood"],

@@ -18,7 +18,7 @@ __all__ = ["blas_threads", "cores", "one_blas_thread", "one_core"]
 SMALL = 1000
 
 
-def one_blas_thread(fields: int) -> AbstractContextManager[Any]:
+def one_blas_thread(fields: int = 0) -> AbstractContextManager[Any]:
     """Keep BLAS to one thread while matrices of ``fields`` rows are worked on, unless they are large."""
     if fields > SMALL:
         return nullcontext()

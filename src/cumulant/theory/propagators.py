@@ -151,11 +151,17 @@ class Matern(Radial):
 
     def value(self, square: Array) -> Array:
         r = self._scaled(square)
-        decay = np.exp(-r)
+        decay = np.negative(r)
+        np.exp(decay, out=decay)
         if self.smoothness == 0.5:
             return decay
-        r = 1.0 + r if self.smoothness == 1.5 else 1.0 + r * (1.0 + r / 3)
-        return np.asarray(r * decay)
+        if self.smoothness == 2.5:
+            inner = r / 3
+            inner += 1.0
+            r *= inner
+        r += 1.0
+        decay *= r
+        return decay
 
     def slope(self, square: Array) -> Array:
         r = self._scaled(square)

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Conditioned", "condition", "factored", "heavy_tailed", "propagated"]
+__all__ = ["Conditioned", "carried", "condition", "factored", "heavy_tailed", "propagated"]
 
 # Rows whose propagator is computed all at once, and of more rows so many at a time.
 WHOLE_ROWS, BLOCK_ROWS = 1500, 256
+# Numbers in a propagator between new rows and those conditioned on that stay in a processor's cache, and new rows at
+# once at least.
+CACHED, FEWEST_NEW = 1 << 15, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,4 +138,12 @@ def propagated(k: Propagator, z: Array) -> Array:
         out[first : first + BLOCK_ROWS] = k(z[first : first + BLOCK_ROWS], z)
     # A row is at no distance from itself, whatever rounding says.
     out.flat[:: n + 1] = k.diagonal(z)
+    return out
+
+
+def carried(k: Propagator, z: Array, rows: Array, weights: Array) -> Array:
+    """Σ_j k(z_i, x_j) w_j (n,) of new rows z, some at a time, so that the propagator stays in the cache."""
+    out, step = np.empty(len(z)), max(FEWEST_NEW, CACHED // max(len(rows), 1))
+    for first in range(0, len(z), step):
+        out[first : first + step] = k(z[first : first + step], rows) @ weights
     return out

@@ -37,8 +37,10 @@ __all__ = ["of_many_rows", "sampled"]
 SEARCHED, WHOLE, MANY = (1000, 400), (2000, 1000), (1000, 500)
 MANY_ROWS = 100_000
 # Rows that are searched on, in whole blocks; blocks that scale and noise are adapted on, and evaluations for it.
-SEARCH_ROWS, ADAPTED_BLOCKS, ADAPTED_ROWS, STEPS = 8000, 4, 500, 20
-# Rows of the sample, and members of its mixture that are followed; how often the metric of each flows at most.
+SEARCH_ROWS, ADAPTED_BLOCKS, ADAPTED_ROWS, STEPS = 8000, 4, 500, 12
+# Rows that left-out likelihoods are compared on, about.
+JUDGED_ROWS = 5000
+# Rows of the sample, and kinds of field in its mixture that are followed; how often the metric of each flows at most.
 SAMPLE, FOLLOWED, FLOWS = 2000, 2, 2
 # What a direction that the field does not respond to keeps of its scale, in units of the mean response; rows that the
 # response is a mean over.
@@ -98,10 +100,11 @@ def of_many_rows(
     rows = _Rows(x, y, spread)
     some = rows[_searched(first[0].hyper.mapped(x))]
     tried: list[_Tried] = []
-    for member in first[:FOLLOWED]:
+    # Two of the same kind become one and the same where both are adapted to more rows.
+    unlike = {member.hyper.parts: member for member in reversed(first)}
+    for member in sorted(unlike.values(), key=lambda member: -member.weight)[:FOLLOWED]:
         kinds = {scale.kind: scale for scale in (member.scale, Scale.of(y, "identity"))}
-        for scale in kinds.values():
-            tried += _followed(member.hyper, scale, some, FLOWS if flows else 0)
+        tried += _followed(member.hyper, list(kinds.values()), some, FLOWS if flows else 0)
     blocks, columns = WHOLE if len(y) <= MANY_ROWS else MANY
     chosen = _mixed(tried)[: 1 if len(y) > MANY_ROWS else MIXED]
     found = [_tried(t.member.hyper, t.member.scale, rows, blocks, columns) for t, _ in chosen]
@@ -114,7 +117,7 @@ def of_many_rows(
     )
     logs = np.column_stack([t.logs + np.log(weight) for t, weight in mixed])
     held_out = float(np.logaddexp.reduce(logs, axis=1).mean())
-    left_out = LeftOut.of(y, [(t.foretold.mean, t.foretold.size) for t, _ in mixed])
+    left_out = LeftOut.of(y[_judged(len(y))], [(t.foretold.mean, t.foretold.size) for t, _ in mixed])
     return tuple(replace(t.member, weight=weight) for t, weight in mixed), notes, held_out, left_out
 
 
@@ -132,15 +135,21 @@ def _searched(z: Array) -> Index:
     return np.sort(np.concatenate([blocks[b] for b in chosen]))
 
 
-def _followed(hyper: Hyper, scale: Scale, rows: _Rows, flows: int) -> list[_Tried]:
-    """The field adapted to the rows, and as its metric flows while left-out rows become likelier."""
-    out: list[_Tried] = []
-    for _ in range(flows + 1):
-        if out:
-            hyper = _flowed(out[-1].member, rows.x)
-        out.append(_tried(_adapted(hyper, scale, rows), scale, rows, *SEARCHED))
-        if len(out) > 1 and out[-1].left_out < out[-2].left_out:
+def _judged(n: int) -> slice:
+    """Rows, evenly spread, that left-out likelihoods are compared on."""
+    return slice(None, None, max(1, n // JUDGED_ROWS))
+
+
+def _followed(hyper: Hyper, scales: list[Scale], rows: _Rows, flows: int) -> list[_Tried]:
+    """The field adapted on each scale, and on the best as its metric flows while left-out rows become likelier."""
+    out = [_tried(_adapted(hyper, scale, rows), scale, rows, *SEARCHED) for scale in scales]
+    best = max(out, key=lambda one: one.left_out)
+    for _ in range(flows):
+        scale = best.member.scale
+        out.append(_tried(_adapted(_flowed(best.member, rows.x), scale, rows), scale, rows, *SEARCHED))
+        if out[-1].left_out < best.left_out:
             break
+        best = out[-1]
     return out
 
 
@@ -170,19 +179,21 @@ def _tried(hyper: Hyper, scale: Scale, rows: _Rows, most: int, columns: int) -> 
     partition, blocks = Partition.of(mapped, most)
     centres = mapped[np.sort(np.random.default_rng(2).permutation(len(z))[:columns])]
     found, residual, variance, _ = split(hyper, mapped, z, centres, partition, blocks)
-    order = np.concatenate(blocks)
     heat = (residual + dither) ** 2 / variance
+    judged = _judged(len(z))
     means = np.empty((len(z), len(NEIGHBOURS)))
     for block in blocks:
-        means[block] = nearest_means(mapped[block], mapped[block], heat[block], NEIGHBOURS, same=True)
-    temperature = Temperature.of(residual + dither, variance, means)
+        own = np.flatnonzero(block % judged.step == 0)
+        means[block[own]] = nearest_means(mapped[block[own]], mapped[block], heat[block], NEIGHBOURS, own)
+    off, variance, means = (residual + dither)[judged], variance[judged], means[judged]
+    temperature = Temperature.of(off, variance, means)
     size = np.sqrt(temperature(variance, means[:, NEIGHBOURS.index(temperature.neighbours)]))
-    shape = heavy_tailed((residual + dither) / size)
-    component = Component(1.0, z - residual, size, shape, scale)
-    member = SplitMember(found, heat[order], temperature, scale, shape, 1.0)
+    shape = heavy_tailed(off / size)
+    component = Component(1.0, (z - residual)[judged], size, shape, scale)
+    member = SplitMember(found, heat[np.concatenate(blocks)], temperature, scale, shape, 1.0)
     name = f"{' + '.join(type(part).__name__ for part in hyper.parts)} of {scale.name}"
-    error = float(np.mean((component.expect() - rows.y) ** 2))
-    return _Tried(member, component, component.log_prob(rows.spread), error, name)
+    error = float(np.mean((component.expect() - rows.y[judged]) ** 2))
+    return _Tried(member, component, component.log_prob(rows.spread[judged]), error, name)
 
 
 def _mixed(tried: list[_Tried]) -> list[tuple[_Tried, float]]:

@@ -27,7 +27,7 @@ _GOLDEN = 0.6180339887498949
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """The target of each row, and what k fields of the mixture say of it where it is left out.
+    """The target of each row, of many rows some, and what k fields of the mixture say of it where it is left out.
 
     Parameters
     ----------

@@ -86,7 +86,8 @@ def solve_field(
     y = int(targets[0])
     centre, width = table[:, inputs].mean(axis=0), spread[inputs]
     x = np.ascontiguousarray((table[:, inputs] - centre) / width)
-    with _threads(len(table)):
+    # Fields of many rows have a thread for each block.
+    with _threads(len(table) if len(table) <= DENSE_ROWS else 1):
         members, said, held_out, left_out = _members(x, table[:, y].copy(), theory)
     found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members, left_out)
     return Solved(found, base.prior, (*base.notes, *notes, *said), warnings, held_out, theory)

@@ -9,14 +9,17 @@ from sums over blocks that merge: 1 + Σ Φ_b D_b⁻¹ Φ_bᵀ, the second momen
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.solve.field.conditioning import factored
+from cumulant.measure.threads import cores, one_blas_thread
+from cumulant.solve.field.conditioning import carried, factored
 from cumulant.solve.field.evidence import LEAST_NOISE, Hyper
 from cumulant.solve.field.partition import Partition
+from cumulant.source.threads import in_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,6 +35,8 @@ JITTER = 1e-9
 LEAST_VARIANCE = 1e-12
 # Factors of ten that noise is raised by at most where rounding asks for it.
 MOST_NOISE = 12
+# New rows of a block that are answered for at once.
+NEW_ROWS = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,9 +211,13 @@ class Split:
     def mean(self, z: Array) -> Array:
         """Mean field (n,) at mapped rows z (n, r)."""
         k, out = self.coarse.hyper.propagator, np.empty(len(z))
-        for b, here in self.partition.deal(z):
-            some, own = z[here], self.block(b)
-            out[here] = k(some, self.coarse.centres) @ self.weights[b] + k(some, self.rows[own]) @ self.dual[own]
+
+        def answer(b: int, here: Index) -> None:
+            own = self.block(b)
+            out[here] = carried(k, z[here], self.coarse.centres, self.weights[b])
+            out[here] += carried(k, z[here], self.rows[own], self.dual[own])
+
+        self._each(answer, z)
         return out
 
     def variance(self, z: Array) -> Array:
@@ -216,16 +225,25 @@ class Split:
         from scipy.linalg import lapack
 
         k, out = self.coarse.hyper.propagator, np.empty(len(z))
-        for b, here in self.partition.deal(z):
-            some, rows = z[here], self.rows[self.block(b)]
+
+        def answer(b: int, here: Index) -> None:
+            rows, some = self.rows[self.block(b)], z[here]
             own, new = self.coarse.columns(rows), self.coarse.columns(some)
             root = self.coarse.short_ranged(rows, own)
             near = lapack.dtrtrs(root, k(rows, some) - own.T @ new, lower=1)[0]
-            seen = lapack.dtrtrs(root, np.asfortranarray(own.T), lower=1)[0]
-            left = lapack.dtrtrs(self.posterior, new - seen.T @ near, lower=1)[0]
+            seen = lapack.dtrtrs(root, near, lower=1, trans=1)[0]
+            left = lapack.dtrtrs(self.posterior, new - own @ seen, lower=1)[0]
             known = (new**2).sum(axis=0) + (near**2).sum(axis=0) - (left**2).sum(axis=0)
             out[here] = k.diagonal(some) - known + self.coarse.hyper.noise
+
+        self._each(answer, z)
         return np.maximum(out, LEAST_VARIANCE)
+
+    def _each(self, answer: Callable[[int, Index], None], z: Array) -> None:
+        """Answer for some of the rows z (n, r) of each block, on all cores."""
+        with one_blas_thread():
+            for _ in in_order(lambda dealt: answer(*dealt), _apportioned(self.partition.deal(z)), cores()):
+                pass
 
     def response(self, z: Array) -> Array:
         """∇ of the mean field (n, r) at mapped rows."""
@@ -235,6 +253,12 @@ class Split:
             out[here] = k.gradient(z[here], self.coarse.centres, self.weights[b])
             out[here] += k.gradient(z[here], self.rows[own], self.dual[own])
         return out
+
+
+def _apportioned(dealt: Iterator[tuple[int, Index]]) -> Iterator[tuple[int, Index]]:
+    for b, here in dealt:
+        for first in range(0, len(here), NEW_ROWS):
+            yield b, here[first : first + NEW_ROWS]
 
 
 def split(
@@ -256,21 +280,26 @@ def split(
     coarse = Coarse.of(hyper, centres)
     m = len(centres)
     kept, total = [], SplitSums(np.zeros((m, m)), np.zeros(m), 0.0, 0.0, 0)
-    for rows in blocks:
-        block, sums = _Block.of(coarse, z[rows], y[rows])
-        kept.append(block)
-        total += sums
+    with one_blas_thread():
+        for block, sums in in_order(lambda rows: _Block.of(coarse, z[rows], y[rows]), blocks, cores()):
+            kept.append(block)
+            total += sums
     weights, root, amplitude, evidence = total.solved()
     order = np.concatenate(blocks)
     edges = np.concatenate([[0], np.cumsum([len(rows) for rows in blocks])])
     dual, own, by_centre = np.empty(len(z)), np.empty(len(z)), np.empty((len(blocks), len(centres)))
-    for b, (rows, block) in enumerate(zip(blocks, kept, strict=True)):
-        here = slice(edges[b], edges[b + 1])
+
+    def finish(b: int) -> None:
+        here, block = slice(edges[b], edges[b + 1]), kept[b]
         dual[here] = block.dual - block.seen @ weights
         left = lapack.dtrtrs(root, block.seen.T.astype(np.float64, order="F"), lower=1, overwrite_b=1)[0]
         own[here] = np.maximum(block.own - np.einsum("ij,ij->j", left, left), 1e-9 * block.own)
-        through = weights - coarse.columns(z[rows]) @ dual[here]
+        through = weights - coarse.columns(z[blocks[b]]) @ dual[here]
         by_centre[b] = lapack.dtrtrs(coarse.root, through, lower=1, trans=1)[0]
+
+    with one_blas_thread():
+        for _ in in_order(finish, range(len(blocks)), cores()):
+            pass
     residual, variance = np.empty(len(z)), np.empty(len(z))
     residual[order], variance[order] = dual / own, amplitude / own
     found = Split(coarse, partition, z[order], edges, dual, by_centre, root, amplitude)

@@ -51,6 +51,11 @@ class SplitMember:
         """Propagator, metric and noise."""
         return self.split.coarse.hyper
 
+    @property
+    def rows(self) -> Array:
+        """Mapped rows that it was conditioned on (n, r)."""
+        return self.split.rows
+
     def mean(self, x: Array) -> Array:
         """Latent mean field (n,) at standardised inputs (n, p)."""
         return self.split.mean(self.hyper.mapped(x))
@@ -63,7 +68,7 @@ class SplitMember:
         for b, here in self.split.partition.deal(z):
             own = self.split.block(b)
             count = (self.temperature.neighbours,)
-            tau[here] = nearest_means(z[here], self.split.rows[own], self.heat[own], count, same=False)[:, 0]
+            tau[here] = nearest_means(z[here], self.split.rows[own], self.heat[own], count)[:, 0]
         return self.split.mean(z), self.temperature(variance, tau)
 
     def response(self, x: Array) -> Array:

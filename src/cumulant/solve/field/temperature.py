@@ -76,12 +76,12 @@ def _combined(variance: Array, tau: Array, a: float, b: float) -> Array:
     return np.asarray(variance**a * np.maximum(tau, LEAST) ** b)
 
 
-def nearest_means(z: Array, rows: Array, values: Array, counts: tuple[int, ...], *, same: bool) -> Array:
+def nearest_means(z: Array, rows: Array, values: Array, counts: tuple[int, ...], own: Index | None = None) -> Array:
     """Means of ``values`` (n,) over the nearest of ``rows`` (n, r) to each of z (m, r), a column a number.
 
-    With ``same`` z are the rows, and none is near itself.
+    Where z are ``own`` (m,) of the rows, none is near itself.
     """
-    most = min(max(counts), len(rows) - same)
+    most = min(max(counts), len(rows) - (own is not None))
     out = np.empty((len(z), len(counts)))
     if most < 1:
         out[:] = values.mean() if len(values) else 1.0
@@ -89,9 +89,8 @@ def nearest_means(z: Array, rows: Array, values: Array, counts: tuple[int, ...],
     step = max(1, AT_ONCE // len(rows))
     for first in range(0, len(z), step):
         square = squared_distances(z[first : first + step], rows)
-        if same:
-            here = np.arange(len(square))
-            square[here, first + here] = np.inf
+        if own is not None:
+            square[np.arange(len(square)), own[first : first + step]] = np.inf
         at = np.argpartition(square, most - 1, axis=1)[:, :most]
         at = np.take_along_axis(at, np.argsort(np.take_along_axis(square, at, axis=1), axis=1), axis=1)
         total = np.cumsum(values[at], axis=1)
