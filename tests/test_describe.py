@@ -12,7 +12,8 @@ from cumulant.errors import ColumnError, SourceError
 from cumulant.explain import describe as description
 from cumulant.explain import rows as looking
 from cumulant.explain.describe import describe
-from cumulant.explain.heldout import held_out, judges
+from cumulant.explain.heldout import held_out
+from cumulant.explain.judges import judges
 from cumulant.explain.links import arrange, link, most_connected
 from cumulant.explain.portable import portable
 from cumulant.explain.rows import look

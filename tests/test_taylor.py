@@ -69,7 +69,7 @@ def test_held_out_scores_are_those_of_refitted_folds(bent):
 
     m = recentred(cm.measure(bent, order=4))
     problem = _Problem.of(m, m.columns.index("y"), 2)
-    score = _held_out(m, problem, problem.solve(m, None, (1.0,)))
+    score = _held_out(m, problem, problem.solve(m, None, (1.0,))[0])
     fold = fold_of(np.arange(len(bent)), m.folds)
     total = 0.0
     for k in range(m.folds):

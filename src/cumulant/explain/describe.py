@@ -10,7 +10,8 @@ import numpy as np
 
 from cumulant.errors import CumulantError
 from cumulant.explain.field import field_of
-from cumulant.explain.heldout import held_out, judges
+from cumulant.explain.heldout import held_out
+from cumulant.explain.judges import judges
 from cumulant.explain.levelled import shares
 from cumulant.explain.links import Links, correlation_of, link, measured_covariance, most_connected
 from cumulant.explain.portable import shape

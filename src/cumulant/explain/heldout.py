@@ -2,80 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cumulant.errors import CumulantError
-from cumulant.explain.validate import cross_validate, judges_by_fold
+from cumulant.explain.judges import Judges
+from cumulant.explain.theories import cross_validate
 from cumulant.lift import Boolean, Categorical
-from cumulant.measure.kernels import fold_of
-from cumulant.solve.auto import solve_law
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.left_out import displaced
 from cumulant.solve.predictive import Predictive
-from cumulant.theory import Fluctuation, Polynomial, Taylor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cumulant.explain.rows import Rows
     from cumulant.model import Model
-    from cumulant.solve.law import Law
 
     Array = NDArray[np.float64]
 
-__all__ = ["Judges", "held_out", "judges"]
+__all__ = ["held_out"]
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 PIT_BINS = 20
 RESIDUAL_GRID = (48, 32)
 RESIDUAL_SPAN = 5.0
 RELIABILITY_BINS = 10
-
-
-@dataclass(frozen=True, eq=False)
-class Judges:
-    """Models, and the rows that each may judge.
-
-    Parameters
-    ----------
-    x
-        Fields of all rows (n, p), NaN where a cell is missing.
-    parts
-        Pairs of a model and the places of its rows, which together are all rows.
-    held_out
-        Whether no model has seen the rows that it judges.
-    """
-
-    x: Array
-    parts: tuple[tuple[Law, NDArray[np.int64]], ...]
-    held_out: bool
-
-
-def judges(model: Model, rows: Rows) -> Judges:
-    """For rows the model was fitted to, the models of all folds but one; for others the model itself."""
-    folds = 0 if model.moments is None else int((model.moments.rows > 0).sum())
-    fitted = rows.fitted and folds > 1
-    if isinstance(model.theory, (Taylor, Fluctuation, Polynomial)) and model.symmetries is None:
-        return Judges(rows.x, tuple(_beyond(model, rows, fitted=fitted)), fitted)
-    return Judges(rows.x, tuple(judges_by_fold(model, rows.numbers, fitted=fitted)), fitted)
-
-
-def _beyond(model: Model, rows: Rows, *, fitted: bool) -> Iterator[tuple[Law, NDArray[np.int64]]]:
-    """Laws of a theory beyond second order, solved anew without each fold."""
-    m = model.moments
-    if m is None or not fitted:
-        yield model.law, np.arange(len(rows.x))
-        return
-    prior = {"given": model.prior.mass, "none": None}.get(model.prior.kind, model.prior.kind)
-    target = None if model.target is None else model.schema.independent_of(model.target)
-    fold = fold_of(rows.numbers, m.folds)
-    for k in np.unique(fold):
-        part = m.some_folds(np.arange(m.folds) != k)
-        yield solve_law(part, model.theory, prior, target, rows.x[fold != k]).law, np.flatnonzero(fold == k)
 
 
 def held_out(model: Model, target: str, by: Judges | None = None) -> dict[str, Any]:
@@ -87,7 +40,7 @@ def held_out(model: Model, target: str, by: Judges | None = None) -> dict[str, A
     out: dict[str, Any] = {"target": target, "folds": None, "overall": None, "rows": None}
     lift = model.schema.lifts[model.schema.position(target)]
     if not isinstance(lift, Categorical):
-        out |= _from_folds(model, target)
+        out |= _from_folds(model, target, by)
     if isinstance(model.law, FieldLaw) and target == model.target and (by is None or by.held_out):
         out["rows"] = _left_out(model.law)
     elif by is not None:
@@ -96,11 +49,11 @@ def held_out(model: Model, target: str, by: Judges | None = None) -> dict[str, A
     return out
 
 
-def _from_folds(model: Model, target: str) -> dict[str, Any]:
+def _from_folds(model: Model, target: str, by: Judges | None) -> dict[str, Any]:
     try:
-        scores = cross_validate(model, target)
+        scores = cross_validate(model, target, by)
     except CumulantError:
-        # No folds to hold out: a model without moments, or one fitted to a handful of rows.
+        # Nothing to hold out: a model without moments, or of a handful of rows, or of a theory that asks for rows.
         return {}
     records = [{"fold": str(fold), **row} for fold, row in scores.to_dict("index").items()]
     return {"folds": records[:-1], "overall": records[-1]}

@@ -425,11 +425,50 @@ class Model:
 
         return diagrams_of(self, self._target(target), given, shown=shown)
 
-    def cross_validate(self, target: str | None = None) -> pd.DataFrame:
-        """R², RMSE and log-likelihood a row on each held-out fold, from the folds of moments alone."""
-        from cumulant.explain.validate import cross_validate
+    def cross_validate(self, target: str | None = None, *, data: Any = None) -> pd.DataFrame:
+        """R², RMSE and log-likelihood a row on each held-out fold, of the theory that was fitted.
 
-        return cross_validate(self, self._target(target))
+        Parameters
+        ----------
+        target
+            The column; default the one named when fitting. Others are scored to second order, as they are predicted,
+            but for a polynomial F.
+        data
+            The rows that the model was fitted to. Gaussian and Taylor theories are scored from folds of moments, a
+            field from what the other rows say of each in closed form, and neither needs them. A polynomial F does, and
+            so does the log-likelihood of `cumulant.Fluctuation` (NaN without): they are solved anew without each fold.
+
+        Raises
+        ------
+        OptionError, IncompatibleError
+            There is nothing to hold out, rows are needed, or those given are others.
+
+        Examples
+        --------
+        >>> import cumulant as cm
+        >>> import numpy as np
+        >>> x = np.linspace(-1, 1, 60)
+        >>> model = cm.fit({"x": x, "y": x**2 + 0.01 * np.cos(99 * x)}, cm.Taylor(3), target="y")
+        >>> bool(model.cross_validate().loc["all", "r2"] > 0.99)
+        True
+        """
+        from cumulant.explain.theories import cross_validate
+
+        return cross_validate(self, self._target(target), self._judges(data))
+
+    def _judges(self, data: Any) -> Any:
+        """The theory solved without each fold, and the rows it was fitted to that each may judge; None without rows."""
+        from cumulant.explain.judges import judges
+        from cumulant.explain.rows import look
+
+        if data is None:
+            return None
+        rows = look(self, data)
+        if not rows.fitted:
+            raise IncompatibleError(
+                "data= are not the rows that the model was fitted to, in the same order, or it has no moments that tell"
+            )
+        return judges(self, rows)
 
     def universality(self, symmetry: Group | None = None) -> Universality:
         """The class that F belongs to: its page in the notebook, which couplings matter, and what is known of it.

@@ -7,11 +7,11 @@ both are chosen by the evidence ln Z, and the degree, when it is left open, by t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -41,7 +41,18 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["MANY_TERMS", "Attempt", "attempted", "law_of", "recentred", "solve_taylor", "steepness_of", "terms_of"]
+__all__ = [
+    "MANY_TERMS",
+    "Attempt",
+    "HeldOut",
+    "attempted",
+    "held_out_folds",
+    "law_of",
+    "recentred",
+    "solve_taylor",
+    "steepness_of",
+    "terms_of",
+]
 
 # One eigen-decomposition serves each steepness that is tried: beyond so many terms only two near that of a
 # degree less, then that one alone; and beyond so many no degree is tried unasked.
@@ -124,7 +135,7 @@ def law_of(
     law = TaylorLaw.of(base, y, problem.lifted, fields)
     held_out = None if np.isnan(attempt.held_out) else attempt.held_out
     given = (*warned, *warnings)
-    return Solved(law, solved.masses.prior, (*said, *notes), given, held_out, Taylor(degree + 1))
+    return Solved(law, attempt.masses.prior, (*said, *notes), given, held_out, Taylor(degree + 1))
 
 
 def _base(
@@ -163,9 +174,9 @@ def attempted(
 ) -> Attempt:
     """A mean of one degree, with what is known of the degree below it."""
     problem = _Problem.of(m, y, degree, symmetry)
-    start = STEEPNESS[1] if below is None else below.solved.masses.steepness
-    solved = problem.solve(m, prior, steepness_of(len(problem.lifted), start))
-    return Attempt(problem, solved, _held_out(m, problem, solved) if judged else float("nan"))
+    start = STEEPNESS[1] if below is None else below.masses.steepness
+    solved, masses = problem.solve(m, prior, steepness_of(len(problem.lifted), start))
+    return Attempt(problem, solved, masses, _held_out(m, problem, solved) if judged else float("nan"))
 
 
 def steepness_of(terms: int, start: float) -> tuple[float, ...]:
@@ -210,10 +221,10 @@ def _inputs(m: Moments, y: int, symmetry: Declared | None) -> Index:
 
 @dataclass(frozen=True, eq=False)
 class _Solved:
-    """Second moments of the terms and the target, with masses and, about their reference point, without."""
+    """Second moments of the terms and the target, with the mass of each and, about their reference point, without."""
 
     fields: Fields
-    masses: Masses
+    mass: Array
     products: Array
 
     @cached_property
@@ -229,6 +240,7 @@ class Attempt:
 
     problem: _Problem
     solved: _Solved
+    masses: Masses
     held_out: float
 
 
@@ -251,7 +263,7 @@ class _Problem:
             )
         sd = np.sqrt(np.diag(m.total.covariance))
         factors = monomials_of(inputs, degree, _groups(m))
-        shift, reference = m.shift[m.schema.independent], m.total.mean.copy()
+        reference = m.total.mean.copy()
         # An indicator stays an indicator.
         reference[_groups(m) >= 0] = 0.0
         sums = None
@@ -262,16 +274,22 @@ class _Problem:
                 reference = np.where(symmetry.group.moved, averaged(symmetry.group, reference), reference)
                 sd = np.sqrt(averaged(unsigned(symmetry.group), sd**2))
         lifted = Lifted(factors, reference, np.where(sd > 0, sd, 1.0), sums)
+        return _Problem.about(m, lifted, y)
+
+    @staticmethod
+    def about(m: Moments, lifted: Lifted, y: int) -> _Problem:
+        """The problem of these terms."""
+        shift = m.shift[m.schema.independent]
         return _Problem(lifted, Products.of(_higher(m).monomials, shift, lifted, y), y, float(shift[y]))
 
-    def solve(self, m: Moments, prior: str | float | None, tried: Sequence[float]) -> _Solved:
+    def solve(self, m: Moments, prior: str | float | None, tried: Sequence[float]) -> tuple[_Solved, Masses]:
         """All rows, with masses chosen."""
         products, n = self.moments(m, np.ones(m.folds, dtype=bool))
         mean, covariance = centred(products)
         masses = choose_masses(covariance, n, self.lifted.degree, prior, tried)
         # The target is measured from the reference point of the sums, and wanted as it is.
         mean[-1] += self.shift
-        return _Solved(_massive(mean, covariance, n, masses.each), masses, products)
+        return _Solved(_massive(mean, covariance, n, masses.each), masses.each, products), masses
 
     def moments(self, m: Moments, used: NDArray[np.bool_]) -> tuple[Array, float]:
         """Means of products of the constant, the terms and the target over some folds, and the rows in them."""
@@ -307,7 +325,30 @@ def _measured(fields: Fields) -> Array:
 
 def _held_out(m: Moments, problem: _Problem, solved: _Solved) -> float:
     """Mean log-likelihood of a row of folds left out, of p(y | x) with the masses of all rows, from moments alone."""
-    score, rows = 0.0, 0.0
+    folds = list(_by_fold(m, problem, solved))
+    rows = sum(fold.rows for fold in folds)
+    return sum(fold.rows * fold.log_likelihood for fold in folds) / rows if rows else -np.inf
+
+
+class HeldOut(NamedTuple):
+    """A fold left out: rows, mean square of the target about prediction and mean, log-likelihood of a row."""
+
+    fold: int
+    rows: float
+    error: float
+    variance: float
+    log_likelihood: float
+
+
+def held_out_folds(m: Moments, law: TaylorLaw) -> list[HeldOut]:
+    """Each fold of moments, left out of a mean with the terms and the masses of a law that was solved from all."""
+    problem = _Problem.about(m, law.lifted, law.target)
+    products, _ = problem.moments(m, np.ones(m.folds, dtype=bool))
+    mass = np.diag(law.terms.covariance)[:-1] / np.maximum(np.diag(_measured(law.terms))[:-1], 1e-300) - 1
+    return list(_by_fold(m, problem, _Solved(law.terms, mass, products)))
+
+
+def _by_fold(m: Moments, problem: _Problem, solved: _Solved) -> Iterator[HeldOut]:
     inputs, last = np.arange(len(problem.lifted)), np.array([len(problem.lifted)])
     counted = _higher(m).rows
     for k in np.flatnonzero(counted):
@@ -316,7 +357,7 @@ def _held_out(m: Moments, problem: _Problem, solved: _Solved) -> float:
         products, held = problem.moments(m, np.arange(m.folds) == k)
         n = solved.fields.count - held
         rest = (solved.fields.count * solved.products - held * products) / n
-        fields = _massive(*centred(rest), n, solved.masses.each)
+        fields = _massive(*centred(rest), n, solved.mass)
         beta = np.append(-conditional(fields.covariance, inputs, last).coefficients[:, 0], 1.0)
         mean, covariance = centred(products)
         # Mean squared error of the held-out rows: their spread, and how far off their mean is.
@@ -324,6 +365,5 @@ def _held_out(m: Moments, problem: _Problem, solved: _Solved) -> float:
         measured = _measured(fields)
         spare = max(fields.count - solved.parameters, 1.0)
         variance = max(beta @ measured @ beta * fields.degrees / spare, 1e-12 * measured[-1, -1])
-        score += held * (-0.5 * np.log(2 * np.pi * variance) - 0.5 * error / variance)
-        rows += held
-    return score / rows if rows else -np.inf
+        likelihood = -0.5 * np.log(2 * np.pi * variance) - 0.5 * error / variance
+        yield HeldOut(int(k), held, float(error), float(covariance[-1, -1]), float(likelihood))

@@ -1,0 +1,71 @@
+"""Which model may judge a row: one that has not seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cumulant.explain.validate import judges_by_fold
+from cumulant.measure.kernels import fold_of
+from cumulant.solve.auto import solve_law
+from cumulant.theory import Fluctuation, Polynomial, Taylor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cumulant.explain.rows import Rows
+    from cumulant.model import Model
+    from cumulant.solve.law import Law
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Judges", "judges"]
+
+
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Models, and the rows that each may judge.
+
+    Parameters
+    ----------
+    x
+        Fields of all rows (n, p), NaN where a cell is missing.
+    parts
+        Pairs of a model and the places of its rows, which together are all rows.
+    held_out
+        Whether no model has seen the rows that it judges.
+    fold
+        The fold of each row (n,), where they are those the model was fitted to.
+    """
+
+    x: Array
+    parts: tuple[tuple[Law, NDArray[np.int64]], ...]
+    held_out: bool
+    fold: NDArray[np.int64] | None = None
+
+
+def judges(model: Model, rows: Rows) -> Judges:
+    """For rows the model was fitted to, the models of all folds but one; for others the model itself."""
+    folds = 0 if model.moments is None else int((model.moments.rows > 0).sum())
+    fitted = rows.fitted and folds > 1
+    fold = fold_of(rows.numbers, model.moments.folds) if fitted and model.moments is not None else None
+    if isinstance(model.theory, (Taylor, Fluctuation, Polynomial)) and model.symmetries is None:
+        return Judges(rows.x, tuple(_beyond(model, rows, fitted=fitted)), fitted, fold)
+    return Judges(rows.x, tuple(judges_by_fold(model, rows.numbers, fitted=fitted)), fitted, fold)
+
+
+def _beyond(model: Model, rows: Rows, *, fitted: bool) -> Iterator[tuple[Law, NDArray[np.int64]]]:
+    """Laws of a theory beyond second order, solved anew without each fold."""
+    m = model.moments
+    if m is None or not fitted:
+        yield model.law, np.arange(len(rows.x))
+        return
+    prior = {"given": model.prior.mass, "none": None}.get(model.prior.kind, model.prior.kind)
+    target = None if model.target is None else model.schema.independent_of(model.target)
+    fold = fold_of(rows.numbers, m.folds)
+    for k in np.unique(fold):
+        part = m.some_folds(np.arange(m.folds) != k)
+        yield solve_law(part, model.theory, prior, target, rows.x[fold != k]).law, np.flatnonzero(fold == k)
