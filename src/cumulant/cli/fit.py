@@ -265,7 +265,7 @@ def _show(model: Model, table: str, out: Path, *, json: bool) -> None:
     from cumulant.cli import views
     from cumulant.cli.files import size_of
     from cumulant.explain.cost import quantity
-    from cumulant.theory import Gaussian
+    from cumulant.theory import Field
 
     scores = views.held_out(model)
     for note in model.notes:
@@ -281,12 +281,7 @@ def _show(model: Model, table: str, out: Path, *, json: bool) -> None:
         ("prior", views.prior_of(model)),
     ]
     if scores is not None:
-        # Folds of moments score what is linear; of a richer theory the notes tell.
-        lines.append(
-            (
-                "held out" if isinstance(model.theory, Gaussian) else "order 2",
-                f"R² {scores['r2']:.3f}, RMSE {scores['rmse']:.4g} for {model.target}, by the folds",
-            )
-        )
+        by = "each row from the others" if isinstance(model.theory, Field) else "by the folds"
+        lines.append(("held out", f"R² {scores['r2']:.3f}, RMSE {scores['rmse']:.4g} for {model.target}, {by}"))
     lines.append(("saved", f"{out}, {size_of(out)}"))
     terminal.show(views.listing(lines))
