@@ -86,7 +86,8 @@ def fit(
         A column whose values part the rows into groups: a model for each, solved when it is asked for.
     symmetry
         A group that acts on the columns (`cumulant.symmetry`), a list of groups to choose from by held-out likelihood,
-        or ``"detect"``: the one that the moments show. Of `Taylor` one group, which acts on the inputs of the target.
+        or ``"detect"``: the one that the moments show. Of `Taylor` and `Field` one group, which acts on the inputs of
+        the target and leaves the target alone.
     budget
         Seconds that ``theory="auto"`` may take to look beyond order 2 for one numeric target: it then tries Taylor
         orders, fluctuations and a field on function space as far as they fit in, and takes what rows that were left out
@@ -185,7 +186,7 @@ def _solved(
     if symmetry is not None or not isinstance(m, Moments):
         from cumulant.model.symmetric import solve_under
 
-        return solve_under(m, theory, symmetry, prior, target)
+        return solve_under(m, theory, symmetry, prior, target, rows)
     fields = None if target is None else m.schema.independent_of(target)
     with one_blas_thread(len(m.columns)):
         solved = solve_law(m, theory, prior, fields, rows)

@@ -16,9 +16,12 @@ from cumulant.solve.symmetric import solve_symmetric
 from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.symmetry import Declared, Group, Reduced, declared, up_to_scale
 from cumulant.symmetry.invariants import MOST_WITH_ROTATIONS
-from cumulant.theory import Gaussian, Polynomial, Taylor
+from cumulant.theory import Field, Gaussian, Polynomial, Taylor
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cumulant.measure import Moments
 
 __all__ = ["measured_under", "solve_under"]
@@ -37,16 +40,21 @@ def measured_under(symmetry: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def solve_under(
-    m: Moments | Reduced, ansatz: Any, symmetry: Any, prior: str | float | None, target: str | Sequence[str] | None
+    m: Moments | Reduced,
+    ansatz: Any,
+    symmetry: Any,
+    prior: str | float | None,
+    target: str | Sequence[str] | None,
+    rows: NDArray[np.float64] | None = None,
 ) -> Model:
     """The model under a group."""
     if isinstance(ansatz, Polynomial) and ansatz.order > 2:
         return _looked_up(m, ansatz, symmetry, prior, target)
-    if isinstance(ansatz, Taylor):
-        return _invariant(m, ansatz, symmetry, prior, target)
+    if isinstance(ansatz, (Taylor, Field)):
+        return _invariant(m, ansatz, symmetry, prior, target, rows)
     if not isinstance(ansatz, Gaussian):
         raise OptionError(
-            f"symmetry= is solved for cm.Gaussian() and cm.Taylor(), not {ansatz!r}; leave one of them out"
+            f"symmetry= is solved for cm.Gaussian(), cm.Taylor() and cm.Field(), not {ansatz!r}; leave one of them out"
         )
     if target is not None:
         m.schema.independent_of(target)
@@ -68,9 +76,15 @@ def solve_under(
 
 
 def _invariant(
-    m: Moments | Reduced, ansatz: Taylor, symmetry: Any, prior: str | float | None, target: str | Sequence[str] | None
+    m: Moments | Reduced,
+    ansatz: Taylor | Field,
+    symmetry: Any,
+    prior: str | float | None,
+    target: str | Sequence[str] | None,
+    rows: NDArray[np.float64] | None,
 ) -> Model:
-    """The model of a target that a group acting on the other fields leaves alone: a polynomial of invariant terms."""
+    """The model of a target that a group acting on the other fields leaves alone: of invariant terms, or a field."""
+    from cumulant.solve.field.solve import solve_field
     from cumulant.solve.taylor import solve_taylor
 
     if not isinstance(symmetry, (Group, Declared)) or isinstance(m, Reduced):
@@ -93,18 +107,23 @@ def _invariant(
             f"the group moves the target '{target}', and {ansatz!r} is of a target that it leaves alone: let it act on "
             "the inputs. cm.Gaussian() has no target, and its predictions turn with the group"
         )
-    if not bound.group.finite and max(ansatz.degrees) > MOST_WITH_ROTATIONS:
+    degree = max(ansatz.degrees) if isinstance(ansatz, Taylor) else 0
+    if not bound.group.finite and degree > MOST_WITH_ROTATIONS:
         raise OptionError(
             f"{ansatz!r} under rotations: invariants up to degree {MOST_WITH_ROTATIONS} are known, which is "
             f"cm.Taylor({MOST_WITH_ROTATIONS + 1}); beyond, make dot products columns"
         )
     with one_blas_thread(len(m.columns)):
         found = solve_symmetric(m, bound, "auto" if prior in ("evidence", "folds") else prior)
-        solved = solve_taylor(m, ansatz, prior, at, found)
+        if isinstance(ansatz, Taylor):
+            solved = solve_taylor(m, ansatz, prior, at, found)
+        else:
+            solved = solve_field(m, ansatz, prior, at, rows, found)
     for note in solved.warnings:
         warnings.warn(note, CumulantWarning, stacklevel=4)
-    assert isinstance(solved.law, TaylorLaw)  # noqa: S101  # moments of second order alone are refused
-    imposed = Imposed.of(found, "declared", m).with_terms(solved.law.lifted)
+    imposed = Imposed.of(found, "declared", m)
+    if isinstance(solved.law, TaylorLaw):
+        imposed = imposed.with_terms(solved.law.lifted)
     notes = m.notes + solved.notes + solved.warnings
     named = target if isinstance(target, str) else None
     return Model(m.schema, solved.law, solved.prior, notes, named, m, symmetries=imposed, theory=ansatz)

@@ -460,7 +460,7 @@ HERE = "cumulant.theory.propagators"
 KINDS: dict[str, str] = dict.fromkeys(
     ("RBF", "Matern", "RationalQuadratic", "Exponential", "Linear", "Constant", "Laplace", "Periodic", "Potts", "Sum",
      "Product", "On"), HERE,
-) | dict.fromkeys(("NNGP", "NTK"), "cumulant.theory.networks")  # fmt: skip
+) | dict.fromkeys(("NNGP", "NTK"), "cumulant.theory.networks") | {"Averaged": "cumulant.theory.averaged"}  # fmt: skip
 
 
 def to_plain(propagator: Propagator) -> dict[str, Any]:
@@ -487,7 +487,7 @@ def from_plain(state: dict[str, Any]) -> Propagator:
 def _restored(value: Any) -> Any:
     if isinstance(value, dict):
         return from_plain(value)
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_restored(each) for each in value) if isinstance(value, list) else value
 
 
 def squared_distances(x: Array, y: Array) -> Array:

@@ -9,17 +9,20 @@ the number of inputs. A broad prior about equal scales keeps inputs that say lit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cumulant.solve.field.conditioning import Conditioned, condition, propagated
+from cumulant.theory.averaged import Averaged
 from cumulant.theory.propagators import Constant, Propagator, Sum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
 
 __all__ = ["Hyper", "adapted", "adapted_together", "composed", "parts_of", "started"]
 
@@ -59,6 +62,11 @@ class Hyper:
     def propagator(self) -> Propagator:
         """All parts and the level as one."""
         return composed(self.parts, self.amplitudes)
+
+    def invariant(self, metric: Array) -> Array:
+        """M (p, p) averaged over the group that the propagator is."""
+        first = self.parts[0]
+        return first.mean_of(metric) if isinstance(first, Averaged) else metric
 
     def mapped(self, x: Array) -> Array:
         """Inputs (n, p) as the propagator sees them."""
@@ -162,9 +170,17 @@ class _Search:
     each: bool
     criterion: str
 
+    @cached_property
+    def _scale(self) -> Index:
+        """Which of the scales each input has: one for all that a group exchanges."""
+        first, p = self.start.parts[0], self.x.shape[1]
+        if not self.each:
+            return np.zeros(p, dtype=np.int64)
+        return first.orbits if isinstance(first, Averaged) else np.arange(p)
+
     @property
     def _scales(self) -> int:
-        return self.x.shape[1] if self.each else 1
+        return int(self._scale.max(initial=0)) + 1
 
     @property
     def bounds(self) -> list[tuple[float, float]]:
@@ -172,12 +188,13 @@ class _Search:
         return [BOUNDS["scale"]] * self._scales + more + [BOUNDS["noise"]]
 
     def flat(self, h: Hyper) -> Array:
-        scales = np.log(h.metric) if self.each else np.zeros(1)
+        first = np.unique(self._scale, return_index=True)[1]
+        scales = np.log(h.metric[first]) if self.each else np.zeros(1)
         return np.concatenate([scales, np.log(h.amplitudes), [np.log(h.noise)]])
 
     def hyper(self, flat: Array) -> Hyper:
         s = self._scales
-        metric = np.exp(flat[:s]) if self.each else self.start.metric * np.exp(flat[0])
+        metric = np.exp(flat[:s])[self._scale] if self.each else self.start.metric * np.exp(flat[0])
         return replace(self.start, metric=metric, amplitudes=np.exp(flat[s:-1]), noise=float(np.exp(flat[-1])))
 
     def __call__(self, flat: Array) -> tuple[float, Array]:
@@ -197,7 +214,7 @@ class _Search:
         out = np.empty_like(flat)
         pull = sum(w * part.gradient(z, z, slope) for w, part in zip(weight, h.parts, strict=True))
         by_scale = 2 * (z * pull).sum(axis=0)
-        out[:s] = by_scale if self.each else by_scale.sum()
+        out[:s] = np.bincount(self._scale, by_scale, s) if self.each else by_scale.sum()
         out[s:-1] = [w * float(np.vdot(slope, m)) for w, m in zip(weight[1:], matrices[1:], strict=True)]
         out[-1] = h.noise * float(np.diag(slope) @ self.relative)
         log_prior, prior_slope = self._prior(flat)
@@ -207,7 +224,7 @@ class _Search:
         s, first = self._scales, self.flat(self.start)
         middle = flat[:s].mean()
         apart = flat[:s] - middle
-        overall = middle - (-0.5 * np.log(max(s, 1)) if self.each else first[0])
+        overall = middle - (-0.5 * np.log(max(self.x.shape[1], 1)) if self.each else first[0])
         amplitudes, noise = flat[s:-1] - np.log(START_AMPLITUDE), flat[-1] - np.log(TYPICAL_NOISE)
         value = -0.5 * (
             apart @ apart / SCALES**2

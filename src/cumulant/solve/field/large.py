@@ -17,11 +17,13 @@ from cumulant.solve.field.conditioning import heavy_tailed
 from cumulant.solve.field.density import Component, stacked
 from cumulant.solve.field.evidence import Hyper, adapted_together
 from cumulant.solve.field.left_out import LeftOut
+from cumulant.solve.field.mixing import named
 from cumulant.solve.field.partition import Partition
 from cumulant.solve.field.scale import Scale
 from cumulant.solve.field.split import split
 from cumulant.solve.field.split_member import SplitMember
 from cumulant.solve.field.temperature import NEIGHBOURS, Temperature, nearest_means
+from cumulant.theory.averaged import Averaged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,10 +168,13 @@ def _flowed(member: SplitMember, x: Array) -> Hyper:
     """The same field with the metric ⟨∇ȳ ∇ȳᵀ⟩, of the same size."""
     hyper, p = member.hyper, x.shape[1]
     slope = member.response(x[:: max(1, len(x) // RESPONSES)])
-    response = slope.T @ slope
+    response = hyper.invariant(slope.T @ slope)
     response /= max(float(np.trace(response)), 1e-300)
     w, v = np.linalg.eigh(response + KEPT / p * np.eye(p))
     metric = v * np.sqrt(w)
+    if isinstance(hyper.parts[0], Averaged):
+        # The symmetric root is the one that the group leaves alone.
+        metric = metric @ v.T
     return replace(hyper, metric=metric * np.sqrt((hyper.metric**2).sum() / (metric**2).sum()))
 
 
@@ -191,7 +196,7 @@ def _tried(hyper: Hyper, scale: Scale, rows: _Rows, most: int, columns: int) -> 
     shape = heavy_tailed(off / size)
     component = Component(1.0, (z - residual)[judged], size, shape, scale)
     member = SplitMember(found, heat[np.concatenate(blocks)], temperature, scale, shape, 1.0)
-    name = f"{' + '.join(type(part).__name__ for part in hyper.parts)} of {scale.name}"
+    name = f"{named(hyper.parts)} of {scale.name}"
     error = float(np.mean((component.expect() - rows.y[judged]) ** 2))
     return _Tried(member, component, component.log_prob(rows.spread[judged]), error, name)
 

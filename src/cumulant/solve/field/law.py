@@ -14,6 +14,9 @@ from cumulant.solve.field.member import Member
 from cumulant.solve.field.split_member import SplitMember
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.target_law import TargetLaw
+from cumulant.symmetry import Declared
+from cumulant.symmetry.quotient import Quotient
+from cumulant.symmetry.reduced import declared_from, state_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +48,8 @@ class FieldLaw(TargetLaw):
         The fields on function space that are mixed.
     left_out
         What they say of each row that they were conditioned on, from the others; None in files that do not tell.
+    quotient
+        The inputs up to a group, if one acts on them: its coordinates are then what is compared.
     """
 
     inputs: Index
@@ -52,6 +57,7 @@ class FieldLaw(TargetLaw):
     width: Array
     members: tuple[Member | SplitMember, ...]
     left_out: LeftOut | None = None
+    quotient: Quotient | None = None
 
     def couplings(self, about: str) -> dict[tuple[int, ...], float]:
         """Those of F to second order; of higher order there are infinitely many."""
@@ -90,7 +96,12 @@ class FieldLaw(TargetLaw):
         first = self.members[0]
         most = max(1, BLOCK // max(len(first.rows), 1)) if isinstance(first, Member) else AT_ONCE
         for here, points, filled in self.filled(x, self.inputs, most):
-            yield here, points, (filled[:, self.inputs] - self.centre) / self.width
+            x = filled[:, self.inputs]
+            if self.quotient is None:
+                yield here, points, (x - self.centre) / self.width
+            else:
+                x = self.quotient.coordinates(x)
+                yield here, points, self.quotient.folded((x - self.centre) / self.width)
 
     # ------------------------------------------------------------------ files
 
@@ -108,7 +119,11 @@ class FieldLaw(TargetLaw):
             own, meta = member.to_state()
             arrays |= {f"member{i}.{name}": value for name, value in own.items()}
             members.append(meta)
-        return arrays, {"target": self.target, "base": base, "members": members}
+        about: dict[str, Any] = {"target": self.target, "base": base, "members": members}
+        if self.quotient is not None:
+            own, about["group"] = state_of(Declared(self.quotient.group))
+            arrays |= {f"group.{name}": value for name, value in own.items()}
+        return arrays, about
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> FieldLaw:
@@ -124,7 +139,11 @@ class FieldLaw(TargetLaw):
         base = GaussianLaw.from_state(arrays, meta["base"])
         told = [arrays[f"left_out.{name}"] for name in ("y", "mean", "size") if f"left_out.{name}" in arrays]
         left_out = LeftOut(*told) if told else None
+        quotient = None
+        if "group" in meta:
+            own = {name.removeprefix("group."): a for name, a in arrays.items() if name.startswith("group.")}
+            quotient = Quotient(declared_from(own, meta["group"]).group)
         return cls(
             base, int(meta["target"]), arrays["visible"], arrays["fixed"], arrays["inputs"], arrays["centre"],
-            arrays["width"], tuple(members), left_out,
+            arrays["width"], tuple(members), left_out, quotient,
         )  # fmt: skip

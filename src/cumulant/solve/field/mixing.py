@@ -20,6 +20,7 @@ from cumulant.solve.field.left_out import LeftOut, displaced
 from cumulant.solve.field.member import Member
 from cumulant.solve.field.scale import Scale, scales
 from cumulant.solve.field.strength import FEWEST_ROWS, strength_of
+from cumulant.theory.averaged import Averaged, averaged_over
 from cumulant.theory.propagators import Laplace, Linear, Matern, Propagator
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Index = NDArray[np.int64]
     Parts = tuple[Propagator, ...]
 
-__all__ = ["PRODUCT_INPUTS", "Mixing"]
+__all__ = ["PRODUCT_INPUTS", "Mixing", "named"]
 
 # Rows that hyper-parameters are adapted on, and evaluations of the criterion for it.
 ADAPT_ROWS, STEPS = 500, 30
@@ -88,11 +89,14 @@ class Mixing:
         The target (n,).
     theory
         What was asked for.
+    elements
+        Images and signs of a group that acts on the inputs (E, p), which propagators are averaged over.
     """
 
     x: Array
     y: Array
     theory: Field
+    elements: tuple[Index, Index] | None = None
 
     @cached_property
     def spread(self) -> Array:
@@ -138,7 +142,7 @@ class Mixing:
         if len(self.y) <= SCREEN_ROWS:
             return self
         some = np.sort(np.random.default_rng(0).permutation(len(self.y))[:SCREEN_ROWS])
-        return Mixing(self.x[some], self.y[some], self.theory)
+        return replace(self, x=self.x[some], y=self.y[some])
 
     def _all_tried(self) -> list[_Tried]:
         kinds = self._propagators()
@@ -153,28 +157,31 @@ class Mixing:
         return tried
 
     def _propagators(self) -> list[Parts]:
-        chosen = self.theory.chosen
-        if chosen is not None:
-            return [parts_of(k) for k in chosen]
-        out: list[Parts] = [(Matern(2.5), Linear()), (Matern(0.5),)]
-        return [*out, (Laplace(),)] if self.x.shape[1] <= PRODUCT_INPUTS else out
+        kinds: list[Parts] = [(Matern(2.5), Linear()), (Matern(0.5),)]
+        if self.theory.chosen is not None:
+            kinds = [parts_of(k) for k in self.theory.chosen]
+        elif self.x.shape[1] <= PRODUCT_INPUTS:
+            kinds.append((Laplace(),))
+        if self.elements is None:
+            return kinds
+        return [tuple(averaged_over(part, *self.elements) for part in parts) for parts in kinds]
 
     def _adapted(self, parts: Parts, scale: Scale, criterion: str) -> _Tried:
         each = self.theory.metric != "unit" and self.x.shape[1] <= EACH_SCALE
         hyper = self._found(started(parts, self.x.shape[1]), scale, criterion, STEPS, each=each)
-        return self._conditioned(hyper, scale, f"{_named(parts)} of {scale.name} by {criterion}")
+        return self._conditioned(hyper, scale, f"{named(parts)} of {scale.name} by {criterion}")
 
     def _flown(self, start: _Tried, criterion: str) -> list[_Tried]:
         """The metric's flow M ← ⟨∇ȳ ∇ȳᵀ⟩ from a field with a scale for each input: the most likely of its steps."""
         flow, member = [start], start.member
         for _ in range(FLOWS):
             response = member.response(self.x[self._some])
-            w, v = np.linalg.eigh(response.T @ response)
+            w, v = np.linalg.eigh(member.hyper.invariant(response.T @ response))
             root = (v * np.sqrt(np.maximum(w, 0.0))) @ v.T
             root *= np.sqrt((start.member.hyper.metric**2).sum() / max((root**2).sum(), 1e-300))
             hyper = replace(member.hyper, metric=root)
             hyper = self._found(hyper, member.scale, criterion, FLOW_STEPS, each=False)
-            name = f"{_named(hyper.parts)} of combined inputs and {member.scale.name} by {criterion}"
+            name = f"{named(hyper.parts)} of combined inputs and {member.scale.name} by {criterion}"
             flow.append(self._conditioned(hyper, member.scale, name))
             member = flow[-1].member
             if flow[-1].left_out < flow[-2].left_out + FLOW_WORTH:
@@ -217,7 +224,7 @@ class Mixing:
         out, hyper = [], None
         for one in tried:
             u = (one.member.scale.forward(self.spread) - one.mean) / one.size
-            found = strength_of(self.x, one.mean, u, self._some, hyper)
+            found = strength_of(self.x, one.mean, u, self._some, hyper, one.member.hyper.parts[0])
             if found is None:
                 out.append(one)
                 continue
@@ -237,5 +244,8 @@ def _weights(tried: list[_Tried]) -> Array:
     return weights / weights.sum()
 
 
-def _named(parts: Parts) -> str:
-    return " + ".join(type(part).__name__ for part in parts)
+def named(parts: Parts) -> str:
+    """What a sum of propagators is called."""
+    first = parts[0]
+    over = f" over {len(first.images)} images" if isinstance(first, Averaged) else ""
+    return " + ".join(type(part.base if isinstance(part, Averaged) else part).__name__ for part in parts) + over

@@ -23,6 +23,7 @@ from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.mixed import level_of
 from cumulant.solve.predictive import Fields
+from cumulant.symmetry.quotient import Quotient
 from cumulant.theory.field import DENSE_ROWS, MOST_ROWS
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from cumulant.solve.field.left_out import LeftOut
     from cumulant.solve.field.member import Member
     from cumulant.solve.field.split_member import SplitMember
+    from cumulant.solve.symmetric import Symmetric
     from cumulant.theory.field import Field
 
     Array = NDArray[np.float64]
@@ -46,9 +48,19 @@ MATRICES = 6
 
 
 def solve_field(
-    m: Moments, theory: Field, prior: str | float | None, target: Index | None, rows: Array | None
+    m: Moments,
+    theory: Field,
+    prior: str | float | None,
+    target: Index | None,
+    rows: Array | None,
+    under: Symmetric | None = None,
 ) -> Solved:
     """The law of a target, a number or a category, that is a field of all other columns.
+
+    Parameters
+    ----------
+    under
+        The Gaussian law under a group, if one acts on the inputs: the field is then one that it leaves alone.
 
     Raises
     ------
@@ -63,11 +75,13 @@ def solve_field(
     if rows is None:
         raise DataError("a field on function space is conditioned on rows, not on moments; use cm.fit(table, …)")
     base = solve_exact(m, prior, None)
-    law = GaussianLaw(Fields.of(base))
+    law = GaussianLaw(Fields.of(base)) if under is None else under.law.gaussian
     columns = np.unique(m.schema.column_of_field[m.schema.independent][targets])
     number = any(isinstance(m.schema.lifts[column], Numeric) for column in columns)
     table, notes = usable(law, rows, targets, MOST_ROWS if number else DENSE_ROWS)
     inputs, spread = varying(table, targets), table.std(axis=0)
+    if under is not None:
+        inputs = np.union1d(inputs, np.flatnonzero(under.reduced.declared.group.moved))
     if len(table) < FEWEST_ROWS or not spread[targets].any() or not len(inputs):
         why = f"{len(table)} rows, of which the target or all inputs are constant, leave a field nothing to follow"
         return Solved(law, base.prior, (*base.notes, *notes, f"{why}: the law is Gaussian"), base.warnings)
@@ -77,6 +91,11 @@ def solve_field(
     warnings = base.warnings if np.array_equal(m.squared_weights, m.rows) else (*base.warnings, UNWEIGHTED)
     p = len(law.mean)
     visible, fixed = np.arange(p), np.full(p, np.nan)
+    if not number and under is not None:
+        raise OptionError(
+            "a field of a category takes no symmetry; make the group's invariants columns, "
+            "cumulant.symmetry.invariants(group, 2).table(frame)"
+        )
     if not number:
         chosen = theory.chosen or candidates(len(inputs), product=len(inputs) <= PRODUCT_INPUTS)
         with _threads(len(table)):
@@ -84,26 +103,35 @@ def solve_field(
         mixed = ClassLaw(law, targets, visible, fixed, inputs, field)
         return Solved(mixed, base.prior, (*base.notes, *notes, field.note), warnings)
     y = int(targets[0])
-    centre, width = table[:, inputs].mean(axis=0), spread[inputs]
-    x = np.ascontiguousarray((table[:, inputs] - centre) / width)
+    quotient = None
+    if under is None:
+        centre, width = table[:, inputs].mean(axis=0), spread[inputs]
+        x = np.ascontiguousarray((table[:, inputs] - centre) / width)
+    else:
+        symmetry = under.reduced.declared
+        quotient = Quotient(symmetry.group.among(inputs))
+        coordinates = quotient.coordinates(table[:, inputs])
+        centre, width = quotient.standard(coordinates, each=symmetry.free_scale)
+        x = quotient.folded((coordinates - centre) / width)
     # Fields of many rows have a thread for each block.
     with _threads(len(table) if len(table) <= DENSE_ROWS else 1):
-        members, said, held_out, left_out = _members(x, table[:, y].copy(), theory)
-    found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members, left_out)
+        members, said, held_out, left_out = _members(x, table[:, y].copy(), theory, quotient)
+    found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members, left_out, quotient)
     return Solved(found, base.prior, (*base.notes, *notes, *said), warnings, held_out, theory)
 
 
 def _members(
-    x: Array, y: Array, theory: Field
+    x: Array, y: Array, theory: Field, quotient: Quotient | None
 ) -> tuple[tuple[Member | SplitMember, ...], tuple[str, ...], float, LeftOut]:
     """What is mixed: fields conditioned on all rows at once, or of many rows block by block."""
+    whole = Mixing(x, y, theory, None if quotient is None else quotient.elements)
     if len(y) <= DENSE_ROWS:
-        return Mixing(x, y, theory).members()
+        return whole.members()
     some = sampled(len(y))
     # Metric and noise are adapted further where rows are as dense as they are.
     metric = "diagonal" if theory.metric == "auto" else theory.metric
-    members, *_ = Mixing(x[some], y[some], replace(theory, metric=metric, noise="constant")).members()
-    return of_many_rows(members, x, y, Mixing(x, y, theory).spread, flows=theory.metric in ("auto", "full"))
+    first = replace(whole, x=x[some], y=y[some], theory=replace(theory, metric=metric, noise="constant"))
+    return of_many_rows(first.members()[0], x, y, whole.spread, flows=theory.metric in ("auto", "full"))
 
 
 def _threads(n: int) -> AbstractContextManager[Any]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from cumulant.solve.field.conditioning import heavy_tailed
 from cumulant.solve.field.evidence import Hyper, adapted, started
-from cumulant.theory.propagators import Linear, Matern, from_plain, to_plain
+from cumulant.theory.averaged import averaged_alike
+from cumulant.theory.propagators import Linear, Matern, Propagator, from_plain, to_plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +92,7 @@ class Strength:
 
 
 def strength_of(
-    x: Array, level: Array, u: Array, some: NDArray[np.int64], hyper: Hyper | None
+    x: Array, level: Array, u: Array, some: NDArray[np.int64], hyper: Hyper | None, like: Propagator
 ) -> tuple[Strength, Array] | None:
     """The strength of studentised residuals, and its factor for each row from the others; None where it is constant.
 
@@ -103,6 +104,8 @@ def strength_of(
         Rows that the hyper-parameters are adapted on, where ``hyper`` is None.
     hyper
         Those of another field about the same target, which serve as well.
+    like
+        A propagator that is averaged over a group, if one acts.
     """
     typical = float(np.median(np.abs(u)))
     logs = np.log(u**2 + (FLOOR * typical) ** 2)
@@ -110,7 +113,8 @@ def strength_of(
     if not spread > 0:
         return None
     g, ones = (logs - logs.mean()) / spread, np.ones(len(u))
-    found = Strength(hyper or started((Matern(2.5), Linear()), x.shape[1] + 1), x, level, g, spread, 0.0)
+    parts = tuple(averaged_alike(part, like, 1) for part in (Matern(2.5), Linear()))
+    found = Strength(hyper or started(parts, x.shape[1] + 1), x, level, g, spread, 0.0)
     if hyper is None:
         features, start = found.features(x, level)[some], replace(found.hyper, noise=START_NOISE)
         adapted_to, _ = adapted(features, g[some], ones[some], 0 * g[some], start, STEPS, each=True)
