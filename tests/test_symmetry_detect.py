@@ -121,6 +121,26 @@ def test_a_larger_group_implies_its_parts() -> None:
     assert found[0].verdict == "holds"
 
 
+@pytest.mark.parametrize("n", [120, 500])
+def test_exchangeable_columns_are_not_lost_to_the_ring_among_them(n: int) -> None:
+    """A ring under a strong prior about equal correlations explains them as well."""
+    names = [f"h{i}" for i in range(6)]
+    group = sym.symmetric(names)
+    found = [cm.symmetries(cm.measure(gaussian(even(group, k), names, n, seed=k))) for k in range(3)]
+    assert [any(f.verdict == "holds" and same(f.group, group) for f in each) for each in found] == [True] * 3
+
+
+def test_what_is_asked_beforehand_has_better_odds_than_what_is_found() -> None:
+    names = ["a", "b", "c"]
+    group = sym.Group.of(names, [[("a", "b")]])
+    m = cm.measure(gaussian(even(group), names, 200))
+    asked = next(f for f in cm.symmetries(m, group) if f.source == "user")
+    searched = next(f for f in cm.symmetries(m) if same(f.group, group))
+    assert asked.log_odds == pytest.approx(asked.evidence.log_bayes_factor + np.log(4))
+    assert searched.source == "moments"
+    assert searched.log_odds < searched.evidence.log_bayes_factor - np.log(4)
+
+
 def test_two_symmetries_that_hold_are_tried_together() -> None:
     names = ["left", "right", "top", "bottom", "size"]
     group = sym.Group.of(names, [[("left", "right")], [("top", "bottom")]])

@@ -29,6 +29,11 @@ SCALES = ("auto", "covariance", "correlation")
 VERDICTS = ("holds", "implied", "approximate", "local", "undecided", "surpassed", "refused")
 # Of what a random relabelling breaks.
 NEARLY = 0.25
+# Odds, before the rows are seen, that one of the candidates of a source holds; they share them equally. What columns
+# are named after, or a user asks about, is a hypothesis stated beforehand; the best of a search is none.
+PRIOR = {"user": 4.0, "names": 4.0, "moments": 0.25}
+# Of what a true symmetry gains on folds held out: ½ for each parameter saved, whatever the rows.
+GAIN = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +49,15 @@ class Finding:
     evidence
         The scores.
     log_odds
-        Log posterior odds against no symmetry: the log Bayes factor less ln of how many candidates were weighed and how
-        many alternatives the finder chose among.
+        Log posterior odds against no symmetry: the log Bayes factor, and the prior odds that the candidates of its
+        source share (4 to 1 for names and the user, 1 to 4 for the moments), less ln of how many alternatives the
+        finder chose among.
     verdict
-        ``"holds"``; ``"implied"`` by a larger group that holds; ``"approximate"``: broken, but by less than a quarter
-        of what chance would (never of one found in the moments, which is near by choice); ``"local"``: approximate
-        from neighbour to neighbour only; ``"undecided"``: not rejected,
-        but the rows do not speak for it either; ``"surpassed"``: not rejected, but a part of it explains the rows
-        better; ``"refused"``.
+        ``"holds"``; ``"implied"`` by a larger group that holds; ``"approximate"``: a test rejects it, but it breaks
+        less than a quarter of what chance would, or odds and held-out folds speak for it all the same (never of one
+        found in the moments, which is near by choice); ``"local"``: approximate from neighbour to neighbour only;
+        ``"undecided"``: not rejected, but the rows do not speak for it either; ``"surpassed"``: not rejected, but a
+        part of it is likelier by (1 − level)/level; ``"refused"``.
     """
 
     group: Group
@@ -199,8 +205,9 @@ def symmetries(
         Only these columns (of `Moments.columns`).
     level
         How often a table without symmetry may have one accepted, about: docs/symmetry-gallery.md has the rates
-        measured. A symmetry holds if no test rejects it at a fifth of the level, it predicts folds held out no worse,
-        and its posterior odds against none, divided among all candidates weighed, are better than (1 − level)/level.
+        measured. A symmetry holds if no test rejects it at a fifth of the level, its posterior odds against none are
+        better than (1 − level)/level, and it predicts folds held out no worse. Odds below the square of that need the
+        folds to gain as much, or four fifths of what a true symmetry is expected to, whichever is less.
 
     Returns
     -------
@@ -236,10 +243,7 @@ def symmetries(
             seen = rows if kind == "covariance" else rows.standardised
             chosen += propose(Observed(rows.columns, seen.covariance, rows.degrees))
     chosen = _once(chosen, 2 if rows.thirds is None else 3)
-    # Names and moments each share the prior among their candidates; what was thought of before the rows were seen is
-    # four times likelier.
-    counts = {s: sum(c.source == s for c in chosen) for s in ("names", "moments", "user")}
-    shares = {s: count * (4 if s == "moments" else 1) for s, count in counts.items()}
+    shares = {s: sum(c.source == s for c in chosen) / odds for s, odds in PRIOR.items()}
     weighed, unknown = [], 0
     for candidate in chosen:
         try:
@@ -252,17 +256,17 @@ def symmetries(
     notes = rows.notes
     if unknown:
         notes = (*notes, f"{unknown} candidates were not weighed: their groups are too large to decompose numerically")
-    findings = _ordered(_compared(_ordered(weighed)))
+    findings = _ordered(_compared(_ordered(weighed), level))
     both = _together(findings, rows, level)
-    return Symmetries(rows.columns, tuple(_ordered(_compared([*findings, *both]))), level, notes)
+    return Symmetries(rows.columns, tuple(_ordered(_compared([*findings, *both], level))), level, notes)
 
 
-def _find(candidate: Candidate, rows: Rows, scale: str, tried: int, level: float) -> Finding:
+def _find(candidate: Candidate, rows: Rows, scale: str, tried: float, level: float) -> Finding:
     found = []
     if scale != "correlation":
-        found.append(_judge(candidate, weigh(rows, candidate.group), tried, level))
+        found.append(_judge(candidate, rows, tried, level))
     if scale == "correlation" or (scale == "auto" and found[0].verdict != "holds" and _has_scales(candidate.group)):
-        found.append(_judge(candidate, weigh(rows.standardised, candidate.group), tried, level))
+        found.append(_judge(candidate, rows.standardised, tried, level))
     return min(found, key=lambda f: VERDICTS.index(f.verdict))
 
 
@@ -270,14 +274,15 @@ def _ordered(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda f: (VERDICTS.index(f.verdict), -f.log_odds))
 
 
-def _compared(findings: Sequence[Finding]) -> list[Finding]:
-    """Groups that hold, one inside another: the larger one must explain the rows better, and then implies the other."""
+def _compared(findings: Sequence[Finding], level: float) -> list[Finding]:
+    """Groups that hold, one inside another: the larger implies the other, unless that is decisively likelier."""
     out = list(findings)
     held = [i for i, f in enumerate(out) if f.verdict == "holds"]
     inside = {(i, j) for i in held for j in held if i != j and _implies(out[j].group, out[i].group)}
     for i, j in inside:
         # By odds, not by evidence: the best of many parts is better than the whole by choice.
-        if out[i].log_odds > out[j].log_odds:
+        # A part whose prior is drawn to the whole explains the rows as well, and says less.
+        if out[i].log_odds > out[j].log_odds + _bar(level):
             out[j] = replace(out[j], verdict="surpassed")
     for i, j in inside:
         same = out[i].scale == out[j].scale or out[j].scale == "covariance"
@@ -310,7 +315,7 @@ def _together(findings: Sequence[Finding], rows: Rows, level: float) -> list[Fin
         why = f"{best.why}; {other.why}"
         # Both had to be found.
         price = sum(f.evidence.log_bayes_factor - f.log_odds for f in (best, other))
-        found = _judge(Candidate(group, "together", why, price), weigh(seen, group), 1, level)
+        found = _judge(Candidate(group, "together", why, price), seen, 1, level)
         if found.verdict == "holds" and found.log_odds > best.log_odds:
             best, parts = found, parts + 1
     return [best] if parts > 1 else []
@@ -330,16 +335,27 @@ def _has_scales(group: Group) -> bool:
     return bool((group.images != np.arange(group.degree)).any()) or bool(group.rotations)
 
 
-def _judge(candidate: Candidate, evidence: Evidence, tried: int, level: float) -> Finding:
+def _bar(level: float) -> float:
+    """Log odds that a decision takes."""
+    return log((1 - level) / level)
+
+
+def _judge(candidate: Candidate, rows: Rows, tried: float, level: float) -> Finding:
+    evidence = weigh(rows, candidate.group)
     odds = evidence.log_bayes_factor - candidate.alternatives - log(tried)
+    gained = evidence.heldout * float(rows.counts.sum())
+    # Odds that are only just enough need the folds to speak for them too.
+    least = 0.0 if odds > 2 * _bar(level) else min(_bar(level), GAIN * (evidence.free - evidence.parameters))
     if evidence.p_value_of_verdict <= level / 5:
-        verdict = "approximate" if evidence.asymmetry < NEARLY else "local" if evidence.step < NEARLY else "refused"
+        # Broken, yet by less than leaving it out would cost on rows like these.
+        near = evidence.asymmetry < NEARLY or (odds > _bar(level) and gained > 0)
+        verdict = "approximate" if near else "local" if evidence.step < NEARLY else "refused"
         if candidate.source == "moments":
             # The nearest of many is near by choice.
             verdict = "refused"
     elif evidence.p_third <= level / 5:
         verdict = "refused"
-    elif odds > log((1 - level) / level) and not evidence.heldout < 0:
+    elif odds > _bar(level) and not gained < least:
         verdict = "holds"
     else:
         verdict = "undecided"
