@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 
 import cumulant as cm
+from cumulant.errors import ResourceError
+from cumulant.solve.field.conditioning import carried
 from cumulant.solve.field.evidence import Hyper
 from cumulant.solve.field.large import _flowed, _Rows, _tried
+from cumulant.solve.field.mixing import Mixing
 from cumulant.solve.field.partition import Partition
 from cumulant.solve.field.scale import Scale
 from cumulant.solve.field.split import Coarse, SplitSums, _Block, split
@@ -33,7 +36,7 @@ def label(partition: Partition, z: np.ndarray) -> np.ndarray:
     return out
 
 
-def carried(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def by_centres(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """What the centres carry of the propagator."""
     k, c = HYPER.propagator, Z[:M]
     inside = k(c, c)
@@ -45,7 +48,7 @@ def test_split_field_is_the_dense_one_of_its_propagator():
     partition, blocks = Partition.of(Z, 80)
     found, residual, variance, evidence = split(HYPER, Z, Y, Z[:M], partition, blocks)
     mine = label(partition, Z)
-    matrix = np.where(mine[:, None] == mine, k(Z, Z), carried(Z, Z)) + (HYPER.noise + 1e-9) * np.eye(N)
+    matrix = np.where(mine[:, None] == mine, k(Z, Z), by_centres(Z, Z)) + (HYPER.noise + 1e-9) * np.eye(N)
     inverse = np.linalg.inv(matrix)
     dual = inverse @ Y
     amplitude = Y @ dual / N
@@ -55,7 +58,7 @@ def test_split_field_is_the_dense_one_of_its_propagator():
     np.testing.assert_allclose(residual, dual / np.diag(inverse), atol=1e-5)
     np.testing.assert_allclose(variance, amplitude / np.diag(inverse), rtol=1e-5)
     new = HYPER.mapped(np.random.default_rng(1).normal(size=(40, 3)))
-    cross = np.where(label(partition, new)[:, None] == mine, k(new, Z), carried(new, Z))
+    cross = np.where(label(partition, new)[:, None] == mine, k(new, Z), by_centres(new, Z))
     np.testing.assert_allclose(found.mean(new), cross @ dual, atol=1e-5)
     left = k.diagonal(new) - np.einsum("ij,jk,ik->i", cross, inverse, cross) + HYPER.noise
     np.testing.assert_allclose(found.variance(new), left, atol=1e-6)
@@ -169,3 +172,52 @@ def test_a_table_of_many_rows(tmp_path, monkeypatch):
     again = cm.load(path).predict("y", given=new, output="density")
     np.testing.assert_allclose(again.mean, density.mean, rtol=1e-12)
     np.testing.assert_allclose(again.log_prob(y[2000:]), density.log_prob(y[2000:]), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "ugly",
+    [
+        lambda t: pd.concat([t.iloc[:150]] * 4, ignore_index=True),
+        lambda t: t.assign(y=t["y"].where(t.index != 3, 1e9)),
+        lambda t: t.assign(a=t["a"].where(t.index != 3, 1e9)),
+        lambda t: t.assign(y=3.0),
+    ],
+)
+def test_ugly_tables_of_many_rows_have_an_answer(ugly, monkeypatch):
+    monkeypatch.setattr(import_module("cumulant.solve.field.solve"), "DENSE_ROWS", 400)
+    monkeypatch.setattr(import_module("cumulant.solve.field.large"), "SAMPLE", 200)
+    x = np.random.default_rng(6).normal(size=(600, 2))
+    table = ugly(pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": np.sin(x[:, 0]) + x[:, 1]}))
+    theory = cm.Field(Matern(2.5), metric="diagonal", scale="identity", criterion="evidence")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cm.CumulantWarning)
+        model = cm.fit(table, theory, target="y", progress=False)
+    density = model.predict("y", given=table.drop(columns="y"), output="density")
+    assert np.isfinite(density.mean).all()
+    assert np.isfinite(density.scale).all()
+
+
+def test_thousands_of_inputs_follow_the_few_that_matter():
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(120, 5000))
+    x[:, 1:2000] = x[:, :1]
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    members, notes, _, _ = Mixing(x[:100], x[:100, 0], cm.Field(Matern(2.5))).members()
+    mean = sum(m.weight * m.scale.inverse(m.mean(x[100:])) for m in members)
+    assert np.corrcoef(mean, x[100:, 0])[0, 1] > 0.9
+    assert "left out" in notes[0]
+
+
+def test_a_propagator_beyond_memory_is_refused(monkeypatch):
+    table = pd.DataFrame({"a": X[:, 0], "y": Y})
+    monkeypatch.setattr(import_module("cumulant.measure.capacity"), "_memory", lambda: 1 << 22)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cm.CumulantWarning)
+        with pytest.raises(ResourceError, match=r"300 rows.*fewer rows, or cm\.Taylor"):
+            cm.fit(table, cm.Field(), target="y", progress=False)
+
+
+def test_mean_is_summed_some_rows_at_a_time():
+    k, new = HYPER.propagator, np.random.default_rng(8).normal(size=(700, 3))
+    np.testing.assert_allclose(carried(k, new, Z, Y), k(new, Z) @ Y, rtol=1e-12, atol=1e-12)
+    assert carried(k, new[:0], Z, Y).shape == (0,)

@@ -28,7 +28,7 @@ __all__ = ["FieldLaw"]
 
 # Numbers in the propagator between new rows and those conditioned on that are held at once.
 BLOCK = 1 << 22
-# New rows at once where the field was conditioned block by block.
+# New rows at once where their propagators are not held all together.
 AT_ONCE = 1 << 16
 
 
@@ -70,31 +70,31 @@ class FieldLaw(TargetLaw):
         if any(member.scale.kind != "identity" for member in self.members):
             return self.density_of(x, "").mean
         out = np.empty(len(x))
-        for here, points, some in self._standardised(x):
+        for here, points, some in self._standardised(x, AT_ONCE):
             mean = sum(m.weight * m.scale.inverse(m.mean(some)) for m in self.members)
             out[here] = np.asarray(mean).reshape(len(here), points).mean(axis=1)
         return out
 
     def density_of(self, x: Array, name: str) -> Mixed:
         """A mixture; where inputs are not known, each field has its mean and variance over them."""
-        blocks = list(self._standardised(x))
+        first = self.members[0]
+        most = max(1, BLOCK // max(len(first.rows), 1)) if isinstance(first, Member) else AT_ONCE
+        blocks = list(self._standardised(x, most))
         components = []
         for m in self.members:
             mean, size = np.empty(len(x)), np.empty(len(x))
             latent, variance = m.latent([some for _, _, some in blocks]) if blocks else (mean, size)
-            first = 0
+            done = 0
             for here, points, some in blocks:
-                part = slice(first, first + len(some))
-                first += len(some)
+                part = slice(done, done + len(some))
+                done += len(some)
                 each, spread = latent[part].reshape(-1, points), variance[part].reshape(-1, points)
                 mean[here] = each.mean(axis=1)
                 size[here] = np.sqrt(spread.mean(axis=1) + each.var(axis=1))
             components.append(Component(m.weight, mean, size, m.shape, m.scale))
         return Mixed(name, tuple(components))
 
-    def _standardised(self, x: Array) -> Iterator[tuple[Index, int, Array]]:
-        first = self.members[0]
-        most = max(1, BLOCK // max(len(first.rows), 1)) if isinstance(first, Member) else AT_ONCE
+    def _standardised(self, x: Array, most: int) -> Iterator[tuple[Index, int, Array]]:
         for here, points, filled in self.filled(x, self.inputs, most):
             x = filled[:, self.inputs]
             if self.quotient is None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cumulant.solve.field.conditioning import factored, propagated
+from cumulant.measure.threads import cores, one_blas_thread
+from cumulant.solve.field.conditioning import carried, factored, propagated
 from cumulant.solve.field.evidence import LEAST_NOISE, Hyper
 from cumulant.solve.field.scale import Scale
 from cumulant.solve.field.strength import Strength
 from cumulant.solve.shapes import Shape, from_state
+from cumulant.source.threads import in_order
 from cumulant.theory.propagators import from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ __all__ = ["Member"]
 
 # Up to so many rows the factor of a member is kept once it was needed; of more it is found again for each question.
 KEPT_ROWS = 2000
+# Numbers in a propagator that one thread is given.
+ALONE = 1 << 20
 # No latent variance is below this part of the amplitude: rounding.
 LEAST_VARIANCE = 1e-12
 
@@ -82,7 +86,11 @@ class Member:
 
     def mean(self, x: Array) -> Array:
         """Latent mean field (n,) at standardised inputs (n, p)."""
-        return np.asarray(self.hyper.propagator(self.hyper.mapped(x), self._z) @ self.dual)
+        k, rows, z = self.hyper.propagator, self._z, self.hyper.mapped(x)
+        threads = cores() if len(z) * len(rows) > ALONE else 1
+        with one_blas_thread():
+            parts = in_order(lambda some: carried(k, some, rows, self.dual), np.array_split(z, threads), threads)
+            return np.concatenate(list(parts))
 
     def latent(self, blocks: list[Array]) -> tuple[Array, Array]:
         """Latent mean (n,) and variance of a new value (n,), for blocks of standardised inputs."""
@@ -94,8 +102,8 @@ class Member:
             z = self.hyper.mapped(x)
             cross = k(z, self._z)
             means.append(cross @ self.dual)
-            explained = lapack.dtrtrs(root, cross.T, lower=1)[0]
-            left = k.diagonal(z) - (explained**2).sum(axis=0) + self.hyper.noise
+            explained = lapack.dtrtrs(root, cross.T, lower=1, overwrite_b=1)[0]
+            left = k.diagonal(z) - np.einsum("ij,ij->j", explained, explained) + self.hyper.noise
             variance = self.amplitude * np.maximum(left, LEAST_VARIANCE)
             variances.append(variance if self.strength is None else variance * self.strength.factor(x, means[-1]))
         return np.concatenate(means), np.concatenate(variances)
