@@ -57,6 +57,8 @@ class Row:
         What it leaves you with.
     settings : str
         Step size and the like.
+    log_likelihood : float
+        Mean log density of a held-out row, in nats; NaN where there is none.
     """
 
     method: str
@@ -66,6 +68,7 @@ class Row:
     reached: bool
     gives: Gives
     settings: str = ""
+    log_likelihood: float = math.nan
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,6 +92,8 @@ class Ledger:
         What a reader must know to judge the figures.
     surfaces : tuple of Surface
         Pictures; empty for the ledger of a single fit.
+    held_out : int
+        Rows that were held out and that errors are of; 0: errors are of the rows that were trained on.
     """
 
     target: str
@@ -98,6 +103,7 @@ class Ledger:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     surfaces: tuple[Surface, ...] = ()
+    held_out: int = 0
 
     @property
     def table(self) -> pd.DataFrame:
@@ -113,6 +119,7 @@ class Ledger:
             "rows": self.n,
             "parameters": self.p,
             "tolerance": self.tolerance,
+            "held_out": self.held_out,
             "methods": [{key: _plain(value) for key, value in _flat(self, row).items()} for row in self.rows],
             "notes": list(self.notes),
             "surfaces": [surface.to_dict() for surface in self.surfaces],
@@ -183,6 +190,8 @@ class Ledger:
         return math.sqrt(self.n * max(row.excess, 0.0) / self.p) if self.p else math.nan
 
     def _title(self) -> str:
+        if self.held_out:
+            return f"{self.target}: {self.n:,} rows of {self.p:,} inputs, and {self.held_out:,} held out"
         return f"{self.target}: {self.n:,} rows, {self.p:,} parameters and an intercept"
 
 
@@ -205,6 +214,7 @@ def _flat(ledger: Ledger, row: Row) -> dict[str, Any]:
         "excess_loss": row.excess,
         "off_by": ledger.off_by(row),
         "rmse": row.rmse,
+        "log_likelihood": row.log_likelihood,
         "reached": row.reached,
         "any_target": g.any_target,
         "intervals": g.intervals,
@@ -242,15 +252,27 @@ def _cells(ledger: Ledger) -> list[_Line]:
         ("peak extra memory", least([c.peak_memory for c in costs], lambda v: quantity(v, "B"))),
         ("energy", least([c.joules for c in costs], lambda v: quantity(v, "J"))),
         ("", []),
-        ("loss above optimum", aligned([_percent(row.excess) for row in rows])),
-        ("parameters off by", aligned([_errors(ledger.off_by(row)) for row in rows])),
-        ("RMSE, these rows", aligned([_figure(row.rmse) for row in rows])),
-        (f"within {_percent(ledger.tolerance)}", aligned(["yes" if row.reached else "no" for row in rows])),
+        *_accuracy(ledger, aligned),
         ("", []),
         ("any other target", aligned([row.gives.any_target for row in rows])),
         ("intervals", aligned([row.gives.intervals for row in rows])),
         ("merge tables", aligned([row.gives.merge for row in rows])),
         ("forget rows", aligned([row.gives.forget for row in rows])),
+    ]
+
+
+def _accuracy(ledger: Ledger, aligned: Callable[[Sequence[str]], list[str]]) -> list[_Line]:
+    rows = ledger.rows
+    if ledger.held_out:
+        return [
+            ("RMSE, held out", aligned([_figure(row.rmse) for row in rows])),
+            ("ln p of a row, held out", aligned([_figure(row.log_likelihood) for row in rows])),
+        ]
+    return [
+        ("loss above optimum", aligned([_percent(row.excess) for row in rows])),
+        ("parameters off by", aligned([_errors(ledger.off_by(row)) for row in rows])),
+        ("RMSE, these rows", aligned([_figure(row.rmse) for row in rows])),
+        (f"within {_percent(ledger.tolerance)}", aligned(["yes" if row.reached else "no" for row in rows])),
     ]
 
 
