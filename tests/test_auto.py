@@ -9,7 +9,8 @@ from sklearn.base import clone
 
 import cumulant as cm
 from cumulant.errors import OptionError
-from cumulant.sklearn import FreeEnergyRegressor
+from cumulant.measure.kernels import fold_of
+from cumulant.sklearn import FreeEnergyClassifier, FreeEnergyRegressor
 from cumulant.solve import climb
 
 
@@ -162,3 +163,37 @@ def test_the_report_judges_the_theory_that_was_fitted(theory: object) -> None:
         assert held == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 600))
     assert sum(found["pit"]) == 600
     assert max(found["pit"]) < 70
+
+
+def test_classes_climb_to_a_field_where_they_bend() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2))
+    rings = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "ring": np.where(np.hypot(*x.T) < 1.1, "in", "out")})
+    plane = rings.assign(ring=np.where(x[:, 0] + 0.8 * rng.logistic(size=300) > 0, "in", "out"))
+    bent = cm.fit(rings, target="ring", budget=60, progress=False)
+    assert [one.why for one in bent.candidates] == ["", "taken"]
+    assert bent.candidates[1].log_likelihood > bent.candidates[0].log_likelihood + 0.2
+    assert any("auto took field" in note for note in bent.notes)
+    assert (bent.predict("ring", given=rings[["a", "b"]]) == rings["ring"]).mean() > 0.9
+    straight = cm.fit(plane, target="ring", budget=60, progress=False)
+    # What order 2 says of rows in folds, by scikit-learn's discriminant analysis in the same folds.
+    discriminant = pytest.importorskip("sklearn.discriminant_analysis").LinearDiscriminantAnalysis
+    fold, logs = fold_of(np.arange(300), 10), []
+    for k in range(10):
+        peer = discriminant(solver="lsqr").fit(plane.loc[fold != k, ["a", "b"]], plane.loc[fold != k, "ring"])
+        p = peer.predict_proba(plane.loc[fold == k, ["a", "b"]])
+        logs += list(np.log(p[np.arange(len(p)), (plane.loc[fold == k, "ring"] == "out").astype(int)]))
+    assert straight.candidates[0].log_likelihood == pytest.approx(np.mean(logs), abs=0.01)
+    hurried = cm.fit(rings, target="ring", budget=0.05, progress=False)
+    assert "s that are left" in hurried.candidates[1].why
+
+
+def test_the_classifier_climbs() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(200, 2))
+    y = np.hypot(*x.T) < 1.1
+    found = FreeEnergyClassifier(budget=60).fit(x, y)
+    assert found.score(x, y) > 0.9
+    assert [one.name for one in found.candidates_] == ["order 2", "field"]
+    with pytest.raises(OptionError, match="budget"):
+        FreeEnergyClassifier(theory="field", budget=5).fit(x, y)

@@ -278,7 +278,7 @@ def _accuracy(ledger: Ledger, aligned: Callable[[Sequence[str]], list[str]]) -> 
 
 def _passes(value: float) -> str:
     if not math.isfinite(value):
-        return "never"
+        return "–" if math.isnan(value) else "never"
     return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:,.1f}"
 
 

@@ -73,7 +73,8 @@ def train(x: Array, y: Array, new: Array, networks: int, seed: int) -> Trained:
     for k in range(networks):
         net: Any = MLPRegressor(
             hidden_layer_sizes=(WIDTH, WIDTH), learning_rate_init=RATE, batch_size=min(BATCH, len(kept)),
-            max_iter=PASSES, early_stopping=True, validation_fraction=STOPPING, n_iter_no_change=PATIENCE, random_state=seed + k,
+            max_iter=PASSES, early_stopping=True, validation_fraction=STOPPING, n_iter_no_change=PATIENCE,
+            random_state=seed + k,
         )  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)

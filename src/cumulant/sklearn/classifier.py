@@ -15,11 +15,12 @@ from cumulant.errors import DataError, OptionError
 from cumulant.lift import Categorical
 from cumulant.lift.columns import as_text
 from cumulant.sklearn.base import FreeEnergy, finite_targets, free_names, refuse_missing
-from cumulant.theory import Field, Gaussian
+from cumulant.theory import Auto, Field, Gaussian
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from cumulant.solve.law import Candidate
     from cumulant.source import Table
 
     Array = NDArray[np.float64]
@@ -34,10 +35,13 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
     Parameters
     ----------
     theory : "auto", "field" or a theory, default="auto"
-        ``"auto"`` is `Gaussian`; ``"field"`` the same as ``cm.Field()``: classes that bend, several propagators mixed
-        by the likelihood of samples left out. It looks at the samples themselves, so `partial_fit` cannot have it.
+        ``"auto"`` is `Gaussian`, or what `budget` leaves time to choose; ``"field"`` the same as ``cm.Field()``:
+        classes that bend, several propagators mixed by the likelihood of samples left out. It looks at the samples
+        themselves, so `partial_fit` cannot have it.
     prior, missing, folds, weight_kind
         As in `FreeEnergyRegressor`.
+    budget : None or float, default=None
+        Seconds in which ``theory="auto"`` climbs from order 2 to a field, if samples left out are likelier under it.
 
     Attributes
     ----------
@@ -49,6 +53,8 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
         The sums it was solved from; they add.
     target_name_ : str
         Name of the class in `model_` and `moments_`.
+    candidates_ : tuple of Candidate
+        With `budget`, what was tried: `name`, `log_likelihood`, `cpu_seconds`, `why`.
     n_samples_seen_, n_features_in_, feature_names_in_
         As in `FreeEnergyRegressor`.
 
@@ -77,14 +83,20 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
         missing: str = "integrate",
         folds: int = 10,
         weight_kind: str = "frequency",
+        budget: float | None = None,
     ) -> None:
         self.theory = theory
         self.prior = prior
         self.missing = missing
         self.folds = folds
         self.weight_kind = weight_kind
+        self.budget = budget
 
     def _theory(self) -> Any:
+        if self.budget is not None:
+            if self.theory != "auto":
+                raise OptionError(f"budget={self.budget!r} is for theory='auto'; leave one of them out")
+            return Auto(self.budget)
         if isinstance(self.theory, (Field, Gaussian)):
             return self.theory
         if self.theory not in ("auto", "field"):
@@ -110,7 +122,7 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
             All labels that will ever come; required on the first call.
         """
         if self._theory().requires().rows:
-            raise OptionError("theory='field' looks at the samples themselves; use fit, or theory='auto'")
+            raise OptionError("theory='field' and budget= look at the samples themselves; use fit, or theory='auto'")
         first = not hasattr(self, "moments_")
         if first and classes is None:
             raise OptionError("classes= must be passed on the first call to partial_fit: every label that will come")
@@ -136,6 +148,11 @@ class FreeEnergyClassifier(ClassifierMixin, FreeEnergy):  # type: ignore[misc]
         table = self._learn(rows, beside, sample_weight, first=first, lifts={name: lift})
         self.classes_, self.target_name_ = known, name
         return table
+
+    @property
+    def candidates_(self) -> tuple[Candidate, ...]:
+        """What was tried in the time of `budget`."""
+        return self.model_.candidates
 
     def predict_proba(self, X: Any) -> Array:
         """Probability of each class, (n_samples, n_classes), in the order of `classes_`."""

@@ -101,7 +101,7 @@ def solve_field(
         with _threads(len(table)):
             field = condition_classes(table[:, inputs], level_of(table[:, targets]), 1 + len(targets), chosen)
         mixed = ClassLaw(law, targets, visible, fixed, inputs, field)
-        return Solved(mixed, base.prior, (*base.notes, *notes, field.note), warnings)
+        return Solved(mixed, base.prior, (*base.notes, *notes, field.note), warnings, field.left_out, theory)
     y = int(targets[0])
     quotient = None
     if under is None:
