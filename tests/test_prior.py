@@ -53,6 +53,38 @@ def test_regression_evidence_is_the_marginal_likelihood_of_the_rows(n, p):
     assert_allclose(differences(ours), differences([evidence(a) for a in MASSES]), atol=1e-6)
 
 
+@pytest.mark.parametrize(("n", "p"), [(400, 120), (90, 150)])
+def test_of_many_columns_it_is_that_of_solving_anew_for_each_mass(n, p):
+    z = standardised(n, p + 1)
+    r = np.corrcoef(z.T)
+    r_xx, r_xy = r[:p, :p], r[:p, p]
+    expected = []
+    for mass in MASSES:
+        s2 = 1 - r_xy @ np.linalg.solve(r_xx + mass * np.eye(p), r_xy)
+        log_determinant = np.linalg.slogdet(np.eye(p) + r_xx / mass)[1]
+        expected.append(-0.5 * (n - 1) * np.log(s2) - 0.5 * log_determinant)
+    assert p >= prior.TRIDIAGONAL
+    assert_allclose(regression_evidence(r_xx, r_xy, 1.0, n, MASSES), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("ugly", ["duplicate", "constant", "zero"])
+def test_of_many_ugly_columns_it_is_as_by_eigenvectors(ugly, monkeypatch):
+    z = standardised(200, 121)
+    r = np.corrcoef(z.T)
+    if ugly == "duplicate":
+        r[:, 1], r[1] = r[:, 0], r[0]
+    if ugly == "constant":
+        r[:, 1] = r[1] = 0.0
+    if ugly == "zero":
+        r[:120, :120] = 0.0
+        r[120, :120] = r[:120, 120] = 0.0
+    ours = regression_evidence(r[:120, :120], r[:120, 120], 1.0, 200)
+    monkeypatch.setattr(prior, "TRIDIAGONAL", 1000)
+    by_vectors = regression_evidence(r[:120, :120], r[:120, 120], 1.0, 200)
+    assert ours.argmax() == by_vectors.argmax()
+    assert_allclose(ours, by_vectors, rtol=1e-6, atol=1e-6)
+
+
 def test_more_fields_than_rows_do_not_make_the_evidence_diverge():
     z = standardised(10, 31, seed=1)
     r = np.corrcoef(z.T)

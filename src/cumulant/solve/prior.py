@@ -28,6 +28,8 @@ __all__ = ["Prior", "choose"]
 # A mass below √ε leaves a singular correlation matrix with coefficients of less than half their digits.
 GRID = np.logspace(-8, 3, 111)
 ROWS_PER_FIELD = 20
+# Columns from which a tridiagonal form is sooner found than eigenvectors.
+TRIDIAGONAL = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +159,8 @@ def _evidence_by_rank(r: Array, count: float, target: NDArray[np.int64] | None) 
 def regression_evidence(r_xx: Array, r_xy: Array, r_yy: float, count: float, grid: Array = GRID) -> Array:
     """ln Z(α) = −((n − 1)/2) ln s²(α) − ½ Σ ln(1 + w/α), up to a constant, for each mass on the grid.
 
-    s²(α) = (y'y − Σ c²/(w + α))/(n − 1) with X'X = V diag(w) V' and c = V'X'y: O(p³) once, O(p) a point. The constant
+    s²(α) = (y'y − Σ c²/(w + α))/(n − 1) with X'X = V diag(w) V' and c = V'X'y: O(p³) once, O(p) a point, and of many
+    columns no eigenvectors: Σ c²/(w + α) = t'(T + α)⁻¹t with T = Q'X'XQ tridiagonal and t = Q'X'y. The constant
     of the regression is integrated out, which costs one of the n rows; were it not, no mass at all would always win
     where there are as many fields as rows.
 
@@ -165,12 +168,38 @@ def regression_evidence(r_xx: Array, r_xy: Array, r_yy: float, count: float, gri
     ----------
     MacKay, "Bayesian interpolation", Neural Computation 4 (1992) 415, with the noise variance at its optimum.
     """
+    if len(r_xx) >= TRIDIAGONAL:
+        found = _without_vectors(r_xx, r_xy, grid)
+        if found is not None:
+            return _curve(found[0], r_yy - found[1], count, grid)
     w, v = np.linalg.eigh(r_xx)
     return _regression_curve(np.maximum(w, 0.0), v.T @ r_xy, r_yy, count, grid)
 
 
+def _without_vectors(r_xx: Array, r_xy: Array, grid: Array) -> tuple[Array, Array] | None:
+    """Eigenvalues (p,) and r_xy'(r_xx + α)⁻¹r_xy for each mass, by a tridiagonal form; None if rounding spoils it."""
+    from scipy.linalg import eigvalsh_tridiagonal, lapack
+
+    work = int(lapack.dsytrd_lwork(len(r_xx), lower=1)[0])
+    reduced, diagonal, beside, reflectors, failed = lapack.dsytrd(np.asfortranarray(r_xx), lower=1, lwork=work)
+    turned = r_xy.copy()
+    below, right = np.asfortranarray(reduced[1:, :-1]), np.asfortranarray(turned[1:, None])
+    turned[1:] = lapack.dormqr("L", "T", below, reflectors, right, lwork=work)[0][:, 0]
+    explained = np.empty(len(grid))
+    for i, mass in enumerate(grid):
+        *_, solved, singular = lapack.dptsv(diagonal + mass, beside, turned)
+        if failed or singular:
+            return None
+        explained[i] = turned @ solved
+    w = eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf")
+    return np.maximum(w, 0.0), explained
+
+
 def _regression_curve(w: Array, c: Array, r_yy: float, count: float, grid: Array) -> Array:
-    s2 = r_yy - (c**2 / (w + grid[:, None])).sum(axis=1)
+    return _curve(w, r_yy - (c**2 / (w + grid[:, None])).sum(axis=1), count, grid)
+
+
+def _curve(w: Array, s2: Array, count: float, grid: Array) -> Array:
     # Rounding can push a perfect fit below zero; a column of float64 cannot be explained beyond its own digits.
     s2 = np.maximum(s2, 1e-15)
     return np.asarray(-0.5 * (count - 1) * np.log(s2) - 0.5 * np.log1p(w / grid[:, None]).sum(axis=1))
