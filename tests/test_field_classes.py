@@ -153,5 +153,5 @@ def test_bad_tables_get_an_answer_or_a_reason():
     assert any("the law is Gaussian" in note for note in flat.notes)
     outlier = table.assign(a=table["a"].where(table.index > 0, 1e6))
     assert len(cm.fit(outlier, cm.Field(), target="ring").predict("ring", given=table[["a", "b"]])) == 60
-    with pytest.raises(OptionError, match="name one of"):
+    with pytest.raises(OptionError, match="fit it by itself"):
         cm.fit(table, cm.Field(), target=["ring", "a"])

@@ -21,6 +21,7 @@ LAWS: dict[str, tuple[str, str]] = {
     "taylor": ("cumulant.solve.taylor_law", "TaylorLaw"),
     "field of a category": ("cumulant.solve.field.class_law", "ClassLaw"),
     "field": ("cumulant.solve.field.law", "FieldLaw"),
+    "fields": ("cumulant.solve.field.several", "FieldsLaw"),
     "fluctuation": ("cumulant.solve.fluctuation_law", "FluctuationLaw"),
 }
 

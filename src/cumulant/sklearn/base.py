@@ -17,7 +17,7 @@ from cumulant.lift import Numeric
 from cumulant.measure import Moments, measure
 from cumulant.model import Model, solve
 from cumulant.source import Table, open_table
-from cumulant.theory import Gaussian
+from cumulant.theory import Field, Gaussian
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ class FreeEnergy(BaseEstimator):  # type: ignore[misc]
     n_samples_seen_: int
     n_features_in_: int
     _model: Model | None
-    _target: str | None
+    _target: str | list[str] | None
 
     def __init__(
         self,
@@ -124,6 +124,8 @@ class FreeEnergy(BaseEstimator):  # type: ignore[misc]
         self.moments_ = m if first else self.moments_ + m
         self.n_samples_seen_ = seen + rows.shape[0]
         self._target = next(iter(beside)) if len(beside) == 1 else None
+        if len(beside) > 1 and isinstance(self._theory(), Field):
+            self._target = list(beside)
         self._model = None
         return table
 

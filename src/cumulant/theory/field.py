@@ -28,7 +28,7 @@ class Field:
     The Taylor series of the target's F in the inputs, every coupling Gaussian, sums to a propagator; so does a network
     of infinite width. Mean, variance and evidence ln Z follow in closed form from one linear solve. The metric by
     which inputs are compared flows to where ln Z is highest. Several propagators are mixed with the weights that make
-    rows which were left out most likely.
+    rows which were left out most likely. Several targets are each a field, none an input of another.
 
     Parameters
     ----------

@@ -19,6 +19,7 @@ from cumulant.solve.field.large import of_many_rows, sampled
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.mixing import PRODUCT_INPUTS, Mixing
 from cumulant.solve.field.rows import usable, varying
+from cumulant.solve.field.several import FieldsLaw
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import Solved
 from cumulant.solve.mixed import level_of
@@ -55,7 +56,7 @@ def solve_field(
     rows: Array | None,
     under: Symmetric | None = None,
 ) -> Solved:
-    """The law of a target, a number or a category, that is a field of all other columns.
+    """The law of a target, a number or a category, or of several numbers, each a field of all other columns.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def solve_field(
     Raises
     ------
     OptionError
-        No target was named, or several.
+        No target was named, or several that are not all numbers.
     DataError
         There are no rows at hand.
     ResourceError
@@ -74,12 +75,35 @@ def solve_field(
     targets = _targets(m, target)
     if rows is None:
         raise DataError("a field on function space is conditioned on rows, not on moments; use cm.fit(table, …)")
+    column = m.schema.column_of_field[m.schema.independent][targets]
+    if (column == column[0]).all():
+        return _one(m, theory, prior, targets, targets, rows, under)
+    found = [_one(m, theory, prior, targets[i : i + 1], targets, rows, under) for i in range(len(targets))]
+    laws = tuple(one.law for one in found if isinstance(one.law, FieldLaw))
+    notes = [
+        f"{m.schema.columns[c]}: {note}" for c, one in zip(column, found, strict=True) for note in one.notes
+    ]  # fmt: skip
+    warnings = tuple(dict.fromkeys(warning for one in found for warning in one.warnings))
+    law = FieldsLaw(laws) if laws else found[0].law
+    return Solved(law, found[0].prior, tuple(notes), warnings, None, theory)
+
+
+def _one(
+    m: Moments,
+    theory: Field,
+    prior: str | float | None,
+    targets: Index,
+    apart: Index,
+    rows: Array,
+    under: Symmetric | None,
+) -> Solved:
+    """The law of one target, its fields ``targets``; the fields ``apart`` are no inputs."""
     base = solve_exact(m, prior, None)
     law = GaussianLaw(Fields.of(base)) if under is None else under.law.gaussian
     columns = np.unique(m.schema.column_of_field[m.schema.independent][targets])
     number = any(isinstance(m.schema.lifts[column], Numeric) for column in columns)
     table, notes = usable(law, rows, targets, MOST_ROWS if number else DENSE_ROWS)
-    inputs, spread = varying(table, targets), table.std(axis=0)
+    inputs, spread = varying(table, apart), table.std(axis=0)
     if under is not None:
         inputs = np.union1d(inputs, np.flatnonzero(under.reduced.declared.group.moved))
     if len(table) < FEWEST_ROWS or not spread[targets].any() or not len(inputs):
@@ -145,7 +169,7 @@ def _targets(m: Moments, target: Index | None) -> Index:
     if target is None:
         raise OptionError("a field is a function of the other columns: name one column as target=")
     columns = np.unique(m.schema.column_of_field[m.schema.independent][target])
-    if len(columns) > 1:
-        named = ", ".join(f"'{m.schema.columns[c]}'" for c in columns)
-        raise OptionError(f"a field is a function of the other columns: name one of {named} as target=")
+    other = [m.schema.columns[c] for c in columns if not isinstance(m.schema.lifts[c], Numeric)]
+    if len(columns) > 1 and other:
+        raise OptionError(f"several targets of a field are numbers, and '{other[0]}' is not: fit it by itself")
     return np.asarray(target)

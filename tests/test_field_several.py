@@ -1,0 +1,80 @@
+"""Several targets of a field: each as it would be by itself, and the laws of a model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+import cumulant as cm
+from cumulant.errors import OptionError
+from cumulant.theory.propagators import RBF
+
+QUICK = cm.Field(RBF(), scale="identity", noise="constant", criterion="evidence")
+
+
+def waves(n: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2))
+    u, v = np.sin(x[:, 0]) * x[:, 1], np.cos(x[:, 1])
+    return pd.DataFrame({"a": x[:, 0], "u": u, "b": x[:, 1], "v": v}) + 0.05 * rng.normal(size=(n, 4))
+
+
+@pytest.fixture(scope="module")
+def model() -> cm.Model:
+    return cm.fit(waves(50), QUICK, target=["u", "v"], progress=False)
+
+
+def test_each_is_what_it_is_without_the_other(model):
+    new = waves(20, seed=1)[["b", "a"]]
+    found = model.predict(["u", "v"], given=new, output="interval")
+    assert model.predict(["u", "v"], given=new).columns.tolist() == ["u", "v"]
+    for name, other in (("u", "v"), ("v", "u")):
+        alone = cm.fit(waves(50).drop(columns=other), QUICK, target=name, progress=False)
+        assert_allclose(found[name], alone.predict(name, given=new, output="interval"), rtol=1e-6)
+    # None is an input of another.
+    assert_allclose(model.predict("u", given=new.assign(v=9.0)), model.predict("u", given=new), rtol=1e-12)
+    assert any(note.startswith("v: ") for note in model.notes)
+
+
+def test_density_is_a_product_and_rows_can_be_drawn(model):
+    new = waves(10, seed=2)
+    inputs = new[["a", "b"]]
+    total = model.marginal(["a", "b"]).log_prob(inputs)
+    for name in ("u", "v"):
+        total = total + model.predict(name, given=inputs, output="density").log_prob(new[name].to_numpy())
+    assert_allclose(model.log_prob(new), total, rtol=1e-10)
+    drawn = model.sample(2000, seed=0)
+    left = drawn["v"] - model.predict("v", given=drawn[["a", "b"]])
+    assert float(left.std()) < 0.3 * float(drawn["v"].std())
+    gaps = new.assign(u=np.nan)
+    assert_allclose(model.impute(gaps)["u"], model.predict("u", given=inputs), rtol=1e-10)
+
+
+def test_fewer_columns_and_files(model, tmp_path):
+    new = waves(10, seed=3)[["a", "b"]]
+    expected = model.predict(["u", "v"], given=new)
+    model.save(tmp_path / "model.cumulant")
+    assert_allclose(cm.load(tmp_path / "model.cumulant").predict(["u", "v"], given=new), expected, rtol=0, atol=1e-12)
+    assert_allclose(model.marginal(["a", "b", "v"]).predict("v", given=new), expected["v"], rtol=1e-12)
+    at = model.condition({"a": float(new["a"][0])})
+    assert_allclose(at.predict(["u", "v"], given=new[["b"]][:1]), expected[:1], rtol=1e-12)
+    assert model.marginal(["a", "b"]).law.gaussian is not None
+
+
+def test_with_scikit_learn():
+    pytest.importorskip("sklearn")
+    from cumulant.sklearn import FreeEnergyRegressor
+
+    table = waves(50)
+    regressor = FreeEnergyRegressor(theory=QUICK).fit(table[["a", "b"]].to_numpy(), table[["u", "v"]].to_numpy())
+    assert regressor.predict(table[["a", "b"]].to_numpy()).shape == (50, 2)
+    assert regressor.score(table[["a", "b"]].to_numpy(), table[["u", "v"]].to_numpy()) > 0.95
+
+
+def test_a_constant_target_and_a_category():
+    found = cm.fit(waves(30).assign(v=1.0), QUICK, target=["u", "v"], progress=False)
+    assert_allclose(found.predict("v", given={"a": [0.0], "b": [0.0]}), 1.0)
+    with pytest.raises(OptionError, match="'kind' is not"):
+        cm.fit(waves(30).assign(kind=["s", "t"] * 15), QUICK, target=["u", "kind"], progress=False)
