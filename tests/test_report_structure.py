@@ -14,6 +14,7 @@ import pytest
 import cumulant as cm
 from browser import chromium, colours, complaints, settle, size, visit
 from cumulant.explain.describe import describe
+from cumulant.explain.links import correlation_of
 from cumulant.explain.report import page, write_report
 from cumulant.explain.structure import class_of, diagram_sum, symmetry_of
 from cumulant.symmetry import cyclic, soft, symmetric, up_to_scale
@@ -244,3 +245,16 @@ class TestInABrowser:
         assert "S4" in texts(browser, "#symmetry .intro")[0]
         assert texts(browser, "#symmetry figure h3")[2] == "As solved"
         assert complaints(browser) == []
+
+
+def test_a_model_too_wide_to_write_out_is_reported_by_some_of_its_columns() -> None:
+    p = 6_010
+    noise = np.random.default_rng(5).normal(size=(30, p))
+    model = cm.fit(noise + np.roll(noise, 1, axis=1), symmetry=cyclic(p))
+    found = describe(model, fields=8)
+    shown = found["couplings"]["fields"]
+    assert len(shown) == 8
+    at = np.array([model.fields.index(name) for name in shown])
+    whole = correlation_of(model.law.columns(at)[:, at])
+    np.testing.assert_allclose(found["couplings"]["correlation"], whole, atol=1e-9)
+    assert any("6,010 fields" in note and "of 8 columns" in note for note in found["notes"])

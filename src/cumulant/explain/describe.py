@@ -13,7 +13,7 @@ from cumulant.explain.field import field_of
 from cumulant.explain.heldout import held_out
 from cumulant.explain.judges import judges
 from cumulant.explain.levelled import shares
-from cumulant.explain.links import Links, correlation_of, link, measured_covariance, most_connected
+from cumulant.explain.links import Links, correlation_of, link, measured_covariance, most_connected, narrowed
 from cumulant.explain.portable import shape
 from cumulant.explain.rows import Rows, look
 from cumulant.explain.structure import class_of, symmetry_of
@@ -59,8 +59,8 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
         Such rows already looked at, instead of ``data``.
     fields
         Most fields to show couplings of; a wider model shows the columns most connected (to its target, if it has
-        one). Regressions and scores are given for as many targets as keep the terms in all below 6,000 and the work
-        to some seconds.
+        one); beyond 6,000 fields under a symmetry all others are integrated out. Regressions and scores are given for
+        as many targets as keep the terms in all below 6,000 and the work to some seconds.
 
     Returns
     -------
@@ -81,6 +81,7 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
     """
     from cumulant import __version__
 
+    model = narrowed(model, fields)
     if data is not None:
         rows = look(model, data)
     columns = most_connected(model, fields)

@@ -8,10 +8,13 @@ columns); for a category it gathers all its indicator fields in one number that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from cumulant.solve.structured import SymmetricLaw
+from cumulant.symmetry.reduced import MOST_DENSE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Links", "correlation_of", "link", "measured_covariance", "most_connected"]
+__all__ = ["Links", "correlation_of", "link", "measured_covariance", "most_connected", "narrowed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +100,33 @@ def most_connected(model: Model, fields: int) -> list[str]:
             chosen.add(name)
             room -= sizes[name]
     return [name for name in columns if name in chosen]
+
+
+def narrowed(model: Model, fields: int) -> Model:
+    """A model too wide to write out, with all but some columns integrated out: the target and those nearest to it.
+
+    Without a target the first columns: under a group that joins all of them any one is like another.
+    """
+    law = model.law
+    if not isinstance(law, SymmetricLaw) or len(model.fields) <= MOST_DENSE:
+        return model
+    columns = _with_fields(model)
+    if model.target is not None:
+        at = model.schema.independent_of(model.target)
+        near = (law.columns(at) ** 2).sum(axis=0)
+        columns = sorted(columns, key=lambda n: (n != model.target, -near[model.schema.independent_of(n)].sum()))
+    chosen, room = set[str](), fields
+    for name in columns:
+        room -= len(model.schema.independent_of(name))
+        if room < 0:
+            break
+        chosen.add(name)
+    note = (
+        f"a covariance of {len(model.fields):,} fields is not written out: everything here is of {len(chosen)} "
+        "columns, all others integrated out; model.summary(target) has a regression on all of them"
+    )
+    shown = model.marginal([name for name in model.columns if name in chosen])
+    return replace(shown, notes=(*shown.notes, note))
 
 
 def _with_fields(model: Model) -> list[str]:

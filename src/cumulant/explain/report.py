@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant import storage
-from cumulant.explain.describe import describe, jsonable
+from cumulant.explain.describe import WIDEST, describe, jsonable
+from cumulant.explain.links import narrowed
 from cumulant.explain.portable import portable
 from cumulant.explain.rows import Rows, look
 from cumulant.explain.structure import diagram_sum
@@ -98,6 +99,7 @@ def write_report(model: Model, path: str | Path, *, title: str | None = None, da
 
 def page(model: Model, *, title: str | None = None, data: Any = None) -> str:
     """The text of the page."""
+    model = narrowed(model, WIDEST)
     rows = None if data is None else look(model, data)
     found = describe(model, rows=rows)
     shown = found["couplings"]["columns"]
