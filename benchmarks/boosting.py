@@ -206,7 +206,7 @@ def block(record: dict[str, Any], table: Callable[[list[str], Rows], str], where
         table(["", "rank", "RMSE over ours", "beaten by ours", "processor s"], rows),
         "RMSE of each set:",
         table(*_each(results)),
-        "Not measured, for what all methods together take on sets of their size (rows): " + (left or "none") + ".",
+        "Not measured yet (rows): " + (left or "none") + ".",
         *_beside_srbench(record, table),
         where,
     ]
