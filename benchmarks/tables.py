@@ -168,7 +168,19 @@ def _time(seconds: float) -> str:
 def reasons(records: dict[str, Any]) -> str:
     """The block of the page that says why a fit takes as long as it does."""
     scaling = {"scaling": lambda record: scaling_page.block(record, _table, _where(record))}
-    return _block(records, {"roofline": _roofline, **scaling})
+    return _block(records, {"roofline": _roofline, "higher": _higher, **scaling})
+
+
+def _higher(record: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            f"κ{result['order']}, {_size(result)}", *map(_figure, result["seconds"].values()),
+            _figure(result["symmetric_flops"] / 1e9), f"{100 * result['fraction_of_matrix_product']:.0f} %",
+        ]
+        for result in record["results"]
+    ]  # fmt: skip
+    head = ["", "cumulant, s", "NumPy, s", "symmetric GFLOP/s", "of a matrix product's rate"]
+    return ["### Third and fourth cumulants", record["method"], _where(record), _table(head, rows)]
 
 
 def planned(records: dict[str, Any]) -> str:
