@@ -76,7 +76,7 @@ def solve_field(
     if rows is None:
         raise DataError("a field on function space is conditioned on rows, not on moments; use cm.fit(table, …)")
     column = m.schema.column_of_field[m.schema.independent][targets]
-    if (column == column[0]).all():
+    if len(np.unique(column)) <= 1:
         return _one(m, theory, prior, targets, targets, rows, under)
     found = [_one(m, theory, prior, targets[i : i + 1], targets, rows, under) for i in range(len(targets))]
     laws = tuple(one.law for one in found if isinstance(one.law, FieldLaw))
