@@ -1,7 +1,7 @@
 """Feynman diagrams as graphs: enumerate, weigh, evaluate, draw. They know no data."""
 
 from cumulant.diagrams.enumerate import diagrams, of_loops, of_order, up_to_labels
-from cumulant.diagrams.evaluate import Cost, cost, evaluate, symmetric_total, total
+from cumulant.diagrams.evaluate import Cost, cost, evaluate, evaluate_each, symmetric_total, total
 from cumulant.diagrams.graph import Diagram
 from cumulant.diagrams.series import series
 
@@ -11,6 +11,7 @@ __all__ = [
     "cost",
     "diagrams",
     "evaluate",
+    "evaluate_each",
     "of_loops",
     "of_order",
     "series",

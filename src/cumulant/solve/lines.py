@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["GridDensity", "draw", "log_integral", "mixture", "value"]
+__all__ = ["NODES", "GridDensity", "draw", "log_integral", "mixture", "value"]
 
 # Nodes of a row; the trapezoidal rule is exact to all digits on a smooth function that vanishes at both ends.
 NODES = 129
@@ -36,11 +36,15 @@ class GridDensity:
         Equidistant values (n, G), in the units of the column.
     weights
         Density there (n, G).
+    how
+        How unknown fields of each row were integrated out (n,): ``"quadrature"`` where there were none, ``"diagrams"``,
+        or ``"sampling"``. None where there is no choice.
     """
 
     name: str
     nodes: Array
     weights: Array
+    how: NDArray[np.str_] | None = None
 
     @property
     def mean(self) -> Array:

@@ -1,8 +1,9 @@
 """The law exp(−F)/Z of a polynomial F: fields one at a time by quadrature, several by visiting each in turn.
 
-The density of one field given all others is a one-dimensional integral. Unknown fields are integrated out by Gibbs
-sampling, each drawn from just that density (Geman & Geman, IEEE PAMI 6 (1984) 721), and a prediction averages the
-densities that the draws leave, not the draws.
+The density of one field given all others is a one-dimensional integral. Unknown fields are integrated out by diagrams
+(`cumulant.solve.effective`) in the rows where that series may be used; in the others by Gibbs sampling, each drawn from
+just that density (Geman & Geman, IEEE PAMI 6 (1984) 721), and a prediction averages the densities that the draws leave,
+not the draws.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cumulant.solve.effective import integrate_out
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import BySecondOrder
-from cumulant.solve.lines import GridDensity, draw, log_integral, mixture
+from cumulant.solve.lines import NODES, GridDensity, draw, log_integral, mixture
 from cumulant.theory.polynomial_action import PolynomialAction
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ BURN, DRAWS = 20, 40
 SWEEPS = 60
 # Draws for ln Z beyond two fields, and for integrals over several unknown fields of a row.
 MANY, SOME = 200_000, 400
+# Unknown fields beyond which sampling is the lesser work.
+MOST_FREE = 6
 # Rows at a time.
 STEP = 2000
 SEED = 0
@@ -50,11 +54,14 @@ class PolynomialLaw(BySecondOrder):
         The Gaussian of the same mean and covariance, of the same fields: where integrals begin.
     visible
         Places among them of the fields that are not integrated out (p,).
+    integrate
+        How: ``"auto"``, by diagrams where the series may be used and by sampling where not; or ``"sampling"``.
     """
 
     action: PolynomialAction
     whole: GaussianLaw
     visible: Index
+    integrate: str = "auto"
 
     @property
     def count(self) -> float:
@@ -84,7 +91,7 @@ class PolynomialLaw(BySecondOrder):
             whole = self.whole.condition(at, values, others)
         else:
             action, whole = self.action, self.whole
-        return PolynomialLaw(action, whole, np.searchsorted(others, self.visible[rest]))
+        return PolynomialLaw(action, whole, np.searchsorted(others, self.visible[rest]), self.integrate)
 
     def marginal(self, at: Index) -> PolynomialLaw:
         """The others are integrated out."""
@@ -99,12 +106,37 @@ class PolynomialLaw(BySecondOrder):
     def density(self, x: Array, at: Index, name: str) -> GridDensity:
         """Its distribution given the fields known in each row."""
         i = int(self.visible[at[0]])
-        parts = [mixture(self._conditionals(u, i)) for u in self._rows(x, i)]
+        parts = [self._integrated(u, i) for u in self._rows(x, i)]
         if not parts:
             return GridDensity(name, np.zeros((0, 2)), np.zeros((0, 2)))
-        nodes, weights = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        nodes, weights, how = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         sd = self.action.sd[i]
-        return GridDensity(name, self.action.mean[i] + sd * nodes, weights / sd)
+        return GridDensity(name, self.action.mean[i] + sd * nodes, weights / sd, how)
+
+    def _integrated(self, u: Array, i: int) -> tuple[Array, Array, NDArray[np.str_]]:
+        """Nodes and density (n, G) of field i, and how the unknown fields of each row were integrated out."""
+        nodes, weights = np.empty((len(u), NODES)), np.empty((len(u), NODES))
+        unknown = np.isnan(u)
+        unknown[:, i] = False
+        how = np.where(unknown.any(axis=1), "sampling", "quadrature")
+        if self.integrate == "auto":
+            for pattern in np.unique(unknown[unknown.any(axis=1)], axis=0):
+                free = np.flatnonzero(pattern)
+                rows = np.flatnonzero((unknown == pattern).all(axis=1))
+                if len(free) <= MOST_FREE:
+                    found = integrate_out(self.action, self._precision, u[rows], i, free)
+                    good = rows[found.trusted]
+                    nodes[good], weights[good] = found.nodes[found.trusted], found.weights[found.trusted]
+                    how[good] = "diagrams"
+        rest = np.flatnonzero(how != "diagrams")
+        if len(rest):
+            nodes[rest], weights[rest] = mixture(self._conditionals(u[rest], i))
+        return nodes, weights, how
+
+    @cached_property
+    def _precision(self) -> Array:
+        """Of the Gaussian law, in standard units."""
+        return np.asarray(self.whole.precision * np.outer(self.action.sd, self.action.sd))
 
     def probabilities(self, x: Array, indicators: Index) -> Array:
         """Of the levels of a category, which a polynomial F has no place for: by the Gaussian law."""
@@ -235,6 +267,7 @@ class PolynomialLaw(BySecondOrder):
         return {**{f"whole.{name}": value for name, value in arrays.items()}, **mine}, {
             "whole": meta,
             "fields": list(a.columns),
+            "integrate": self.integrate,
         }
 
     @classmethod
@@ -244,4 +277,5 @@ class PolynomialLaw(BySecondOrder):
         action = PolynomialAction(
             tuple(meta["fields"]), arrays["origin"], arrays["unit"], arrays["terms"], arrays["theta"]
         )
-        return cls(action, GaussianLaw.from_state(theirs, meta["whole"]), arrays["visible"])
+        whole = GaussianLaw.from_state(theirs, meta["whole"])
+        return cls(action, whole, arrays["visible"], meta.get("integrate", "auto"))
