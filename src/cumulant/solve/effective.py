@@ -40,7 +40,7 @@ STEPS, LONGEST, ARRIVED = 25, 1.5, 1e-9
 RELEVANT, SMALL = 8.0, 0.25
 # Where the search for another minimum begins: so many fluctuations from the classical point, and so many standard
 # deviations of the field, since wells that lie apart make it wide; and at how many nodes.
-AWAY, ACROSS, SEARCHED = 2.5, 2.0, 7
+AWAY, ACROSS, SEARCHED = 2.5, (2.0, 8.0), 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,13 +206,14 @@ class _Restricted:
         c = points.coefficients.reshape(-1, *y.shape)[:, :, some].reshape(len(self._basis), -1)
         found = np.zeros(len(y), dtype=bool)
         for i in range(self.m):
-            for shift in (AWAY * spread[i], -AWAY * spread[i], ACROSS * wide[i], -ACROSS * wide[i]):
-                start = z.copy()
-                start[i] += shift
-                end = self._descended(c, start.reshape(self.m, -1), z.shape[1:])
-                apart = np.abs(end.z.reshape(z.shape) - z).max(axis=0) > 1e-4
-                near = end.one_loop < points.one_loop[:, some] + RELEVANT
-                found |= (end.minimum & apart & near & matters[:, some]).any(axis=1)
+            for shift in (AWAY * spread[i], *(share * wide[i] for share in ACROSS)):
+                for start_i in (z[i] + shift, z[i] - shift):
+                    start = z.copy()
+                    start[i] = start_i
+                    end = self._descended(c, start.reshape(self.m, -1), z.shape[1:])
+                    apart = np.abs(end.z.reshape(z.shape) - z).max(axis=0) > 1e-4
+                    near = end.one_loop < points.one_loop[:, some] + RELEVANT
+                    found |= (end.minimum & apart & near & matters[:, some]).any(axis=1)
         return found
 
     # ------------------------------------------------------------------ derivatives in z
