@@ -22,7 +22,7 @@ from benchmarks.harness import RESULTS, TABLES, Options, say
 
 METHOD = (
     "Public sets of classes, four published splits of about 75 % training rows each. One default for all: "
-    "`cm.fit(train, cm.Field(), target=…)`, which conditions on at most 5,000 rows. Accuracy in per cent, mean over "
+    "`cm.fit(train, cm.Field(), target=…)`. Accuracy in per cent, mean over "
     "splits; processor seconds of fit and prediction for one split, one thread. Others as published by "
     "Fernández-Delgado et al., JMLR 15 (2014) 3133, whose classifiers were tuned on rows that overlap the test parts."
 )

@@ -13,7 +13,8 @@ from sklearn.svm import SVC
 import cumulant as cm
 from cumulant.errors import OptionError
 from cumulant.sklearn import FreeEnergyClassifier
-from cumulant.solve.field import classes
+from cumulant.solve.field import classes, solve
+from cumulant.solve.field.class_blocks import ClassBlocks, condition_blocks
 from cumulant.solve.field.classes import condition_classes
 from cumulant.theory.propagators import RBF, Laplace, Linear, Matern
 
@@ -155,3 +156,50 @@ def test_bad_tables_get_an_answer_or_a_reason():
     assert len(cm.fit(outlier, cm.Field(), target="ring").predict("ring", given=table[["a", "b"]])) == 60
     with pytest.raises(OptionError, match="fit it by itself"):
         cm.fit(table, cm.Field(), target=["ring", "a"])
+
+
+# ---------------------------------------------------------------------------------- more rows than at once
+
+
+def test_blocks_foretell_new_rows_as_well_as_they_say():
+    x, y = arrays(900)
+    chosen = classes.candidates(2, product=True)
+    found = condition_blocks(x, y, 3, chosen, 250)
+    assert isinstance(found, ClassBlocks)
+    assert len(found.blocks) == 4
+    assert len(found.given) == len(y)
+    new, truth = arrays(2000, 4)
+    p = found.probabilities(new)
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
+    few = condition_classes(x[::4], y[::4], 3, chosen).probabilities(new)
+    own = np.log(p[np.arange(2000), truth]).mean()
+    assert own > np.log(few[np.arange(2000), truth]).mean() + 0.01
+    assert own == pytest.approx(found.left_out, abs=0.03)
+    assert condition_blocks(x, y, 3, [RBF(0.7)], 900).probabilities(new).argmax(axis=1).shape == (2000,)
+
+
+def test_a_row_is_answered_by_its_block_and_by_all():
+    x, y = arrays(200)
+    found = condition_blocks(x, y, 3, [RBF(0.7)], 120)
+    z = (x - found.whole.centre) / found.whole.width
+    left = z @ found.partition.directions[0] <= found.partition.cuts[0]
+    by_block = [condition_classes(x[some], y[some], 3, [RBF(0.7)]).probabilities(x) for some in (left, ~left)]
+    own = np.where(left[:, None], *by_block)
+    whole = found.whole.probabilities(x)
+    np.testing.assert_allclose(found.probabilities(x), found.weight * own + (1 - found.weight) * whole, atol=1e-12)
+
+
+def test_classes_that_are_in_one_block_alone_and_a_model_that_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(solve, "DENSE_ROWS", 60)
+    table = rings(150).sort_values("a", ignore_index=True)
+    table["ring"] = np.where(table["a"] > 1.2, "far", "near")
+    model = cm.fit(table, cm.Field(), target="ring")
+    assert any("blocks of near rows" in note for note in model.notes)
+    given = table.drop(columns="ring")
+    p = model.predict("ring", given=given, output="density")
+    assert ((p["far"] > 0.5) == (table["ring"] == "far")).mean() > 0.97
+    model.save(tmp_path / "blocks.cumulant")
+    again = cm.load(tmp_path / "blocks.cumulant").predict("ring", given=given, output="density")
+    np.testing.assert_allclose(again, p, atol=1e-12)
+    model.report(tmp_path / "page.html")
+    assert "blocks of near rows" in (tmp_path / "page.html").read_text("utf-8")

@@ -154,8 +154,7 @@ def _view(model: Model) -> _View | None:
             model, law, tuple(columns), tuple(places), rows, lambda x: mean_field(law, x)[:, None], len(rows) * members
         )
     field = law.field
-    rows, members = field.rows * field.width + field.centre, len(field.members)
-    return _View(model, law, tuple(columns), tuple(places), rows, field.probabilities, len(rows) * members)
+    return _View(model, law, tuple(columns), tuple(places), field.given, field.probabilities, field.cost)
 
 
 def _outputs(model: Model) -> list[str]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cumulant.solve.field.classes import ClassField, Member
+from cumulant.solve.field.class_blocks import ClassBlocks
+from cumulant.solve.field.classes import ClassField
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.mixed import level_drawn, level_of
 from cumulant.solve.target_law import BesideGaussian
-from cumulant.theory.propagators import from_plain, to_plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class ClassLaw(BesideGaussian):
     visible: Index
     fixed: Array
     inputs: Index
-    field: ClassField
+    field: ClassField | ClassBlocks
 
     @property
     def targets(self) -> Index:
@@ -121,23 +121,13 @@ class ClassLaw(BesideGaussian):
         """Arrays and plain data that determine it."""
         arrays, base = self.base.to_state()
         arrays |= {"visible": self.visible, "fixed": self.fixed, "inputs": self.inputs, "indicators": self.indicators}
-        arrays |= {"rows": self.field.rows, "centre": self.field.centre, "width": self.field.width}
-        members = []
-        for i, m in enumerate(self.field.members):
-            arrays |= {f"member{i}.dual": m.dual, f"member{i}.level": m.level, f"member{i}.offset": m.offset}
-            numbers = [m.noise, m.scale, m.slope, m.weight]
-            members.append({"propagator": to_plain(m.propagator), "numbers": numbers})
-        return arrays, {"base": base, "members": members, "left_out": self.field.left_out}
+        more, meta = self.field.to_state()
+        return arrays | more, {"base": base, **meta}
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> ClassLaw:
         """The law that `to_state` described."""
-        members = []
-        for i, about in enumerate(meta["members"]):
-            noise, scale, slope, weight = (float(number) for number in about["numbers"])
-            dual, level, offset = (arrays[f"member{i}.{name}"] for name in ("dual", "level", "offset"))
-            k = from_plain(about["propagator"])
-            members.append(Member(k, noise, scale, dual, level, slope, offset, weight))
-        field = ClassField(arrays["rows"], arrays["centre"], arrays["width"], tuple(members), float(meta["left_out"]))
+        kind = ClassBlocks if "blocks" in meta else ClassField
         base = GaussianLaw.from_state(arrays, meta["base"])
+        field = kind.from_state(arrays, meta)
         return cls(base, arrays["indicators"], arrays["visible"], arrays["fixed"], arrays["inputs"], field)

@@ -9,13 +9,13 @@ that make the rows left out most likely.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cumulant.solve.field.conditioning import factored
 from cumulant.solve.field.density import stacked
-from cumulant.theory.propagators import RBF, Laplace, Linear, Matern
+from cumulant.theory.propagators import RBF, Laplace, Linear, Matern, from_plain, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["ClassField", "Member", "candidates", "condition_classes"]
+__all__ = ["ClassField", "Member", "candidates", "condition_classes", "left_out"]
 
 # Rows that candidates are compared on; those that matter there are conditioned on all rows.
 SCREENED = 1000
@@ -106,6 +106,16 @@ class ClassField:
         shown = ", ".join(f"{_named(member.propagator)} {member.weight:.0%}" for member in order)
         return f"classes by fields mixed by the likelihood of left-out rows ({self.left_out:.4g} nats a row): {shown}"
 
+    @property
+    def given(self) -> Array:
+        """Inputs of the rows (n, q), in their units."""
+        return np.asarray(self.rows * self.width + self.centre)
+
+    @property
+    def cost(self) -> int:
+        """Propagators that a new row asks for."""
+        return len(self.rows) * len(self.members)
+
     def probabilities(self, x: Array) -> Array:
         """Of each class (m, C), for inputs (m, q)."""
         out = np.zeros((len(x), len(self.members[0].level)))
@@ -116,6 +126,26 @@ class ClassField:
                 p = member.probabilities(member.fields(some, self.rows))
                 out[start : start + step] += member.weight * p
         return out
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and plain data that determine it."""
+        arrays, members = {"rows": self.rows, "centre": self.centre, "width": self.width}, []
+        for i, m in enumerate(self.members):
+            arrays |= {f"member{i}.dual": m.dual, f"member{i}.level": m.level, f"member{i}.offset": m.offset}
+            numbers = [m.noise, m.scale, m.slope, m.weight]
+            members.append({"propagator": to_plain(m.propagator), "numbers": numbers})
+        return arrays, {"members": members, "left_out": self.left_out}
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any]) -> ClassField:
+        """The field that `to_state` described."""
+        members = []
+        for i, about in enumerate(meta["members"]):
+            noise, scale, slope, weight = (float(number) for number in about["numbers"])
+            dual, level, offset = (arrays[f"member{i}.{name}"] for name in ("dual", "level", "offset"))
+            k = from_plain(about["propagator"])
+            members.append(Member(k, noise, scale, dual, level, slope, offset, weight))
+        return cls(arrays["rows"], arrays["centre"], arrays["width"], tuple(members), float(meta["left_out"]))
 
 
 class _Left(NamedTuple):
@@ -141,6 +171,13 @@ def condition_classes(x: Array, y: Index, classes: int, candidates: Sequence[Pro
     candidates
         Propagators of inputs of mean 0 and variance 1, to choose from and mix.
     """
+    return left_out(x, y, classes, candidates, seed)[0]
+
+
+def left_out(
+    x: Array, y: Index, classes: int, candidates: Sequence[Propagator], seed: int = 0
+) -> tuple[ClassField, Array]:
+    """As `condition_classes`, and ln p of the class of each row (n,) by the others."""
     centre, width = x.mean(axis=0), x.std(axis=0)
     width[~(width > 0)] = 1.0
     rows = (x - centre) / width
@@ -150,14 +187,14 @@ def condition_classes(x: Array, y: Index, classes: int, candidates: Sequence[Pro
     target = _contrast(y, classes)
     mean = target.mean(axis=0)
     screened = [_by_spectrum(k, rows[some], target[some] - mean) for k in candidates]
-    members, score = _mixed(screened, y[some], mean)
+    members, logs = _mixed(screened, y[some], mean)
     if len(some) < len(y):
         best = sorted(members, key=lambda member: -member.weight)[:MOST]
         first = _by_factors(best[0], rows, target - mean, NEAR)
         near = (first.noise / best[0].noise,)
         rest = [_by_factors(member, rows, target - mean, near) for member in best[1:]]
-        members, score = _mixed([first, *rest], y, mean)
-    return ClassField(rows, centre, width, tuple(members), score)
+        members, logs = _mixed([first, *rest], y, mean)
+    return ClassField(rows, centre, width, tuple(members), float(logs.mean())), logs
 
 
 def _named(propagator: Propagator) -> str:
@@ -232,8 +269,8 @@ def _left(candidate: Propagator, noise: float, scale: float, dual: Array, own: A
 # ------------------------------------------------------------------------------------------------ link and mixture
 
 
-def _mixed(parts: Sequence[_Left], y: Index, mean: Array) -> tuple[list[Member], float]:
-    """Members of more than a token weight, and the mean log probability of rows left out."""
+def _mixed(parts: Sequence[_Left], y: Index, mean: Array) -> tuple[list[Member], Array]:
+    """Members of more than a token weight, and the log probability of each row left out (n,)."""
     links = [_link(part.fields + mean, y) for part in parts]
     logs = np.column_stack(
         [_log_link(part.fields + mean, *link)[np.arange(len(y)), y] for part, link in zip(parts, links, strict=True)]
@@ -245,7 +282,7 @@ def _mixed(parts: Sequence[_Left], y: Index, mean: Array) -> tuple[list[Member],
     for i, part in zip(keep.tolist(), weight.tolist(), strict=True):
         k, noise, scale, dual, *_ = parts[i]
         members.append(Member(k, noise, scale, dual, mean, *links[i], part))
-    return members, float(np.logaddexp.reduce(logs[:, keep] + np.log(weight), axis=1).mean())
+    return members, np.logaddexp.reduce(logs[:, keep] + np.log(weight), axis=1)
 
 
 def _link(f: Array, y: Index) -> tuple[float, Array]:

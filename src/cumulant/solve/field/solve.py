@@ -13,8 +13,9 @@ from cumulant.lift import Numeric
 from cumulant.measure.capacity import refuse_if_beyond_memory
 from cumulant.measure.threads import blas_threads
 from cumulant.solve.exact import solve_exact
+from cumulant.solve.field.class_blocks import condition_blocks
 from cumulant.solve.field.class_law import ClassLaw
-from cumulant.solve.field.classes import candidates, condition_classes
+from cumulant.solve.field.classes import candidates
 from cumulant.solve.field.large import of_many_rows, sampled
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.mixing import PRODUCT_INPUTS, Mixing
@@ -44,6 +45,8 @@ __all__ = ["solve_field"]
 
 FEWEST_ROWS = 3
 UNWEIGHTED = "rows count the same in the field, whatever their weight; repeat rows, or use cm.Taylor(), to weigh them"
+# Rows that fields of classes are conditioned on.
+MOST_CLASS_ROWS = 100_000
 # Matrices of rows by rows that are held at once.
 MATRICES = 6
 
@@ -102,7 +105,7 @@ def _one(
     law = GaussianLaw(Fields.of(base)) if under is None else under.law.gaussian
     columns = np.unique(m.schema.column_of_field[m.schema.independent][targets])
     number = any(isinstance(m.schema.lifts[column], Numeric) for column in columns)
-    table, notes = usable(law, rows, targets, MOST_ROWS if number else DENSE_ROWS)
+    table, notes = usable(law, rows, targets, MOST_ROWS if number else MOST_CLASS_ROWS)
     inputs, spread = varying(table, apart), table.std(axis=0)
     if under is not None:
         inputs = np.union1d(inputs, np.flatnonzero(under.reduced.declared.group.moved))
@@ -123,7 +126,8 @@ def _one(
     if not number:
         chosen = theory.chosen or candidates(len(inputs), product=len(inputs) <= PRODUCT_INPUTS)
         with _threads(len(table)):
-            field = condition_classes(table[:, inputs], level_of(table[:, targets]), 1 + len(targets), chosen)
+            level = level_of(table[:, targets])
+            field = condition_blocks(table[:, inputs], level, 1 + len(targets), chosen, DENSE_ROWS)
         mixed = ClassLaw(law, targets, visible, fixed, inputs, field)
         return Solved(mixed, base.prior, (*base.notes, *notes, field.note), warnings, field.left_out, theory)
     y = int(targets[0])
