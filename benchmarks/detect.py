@@ -61,7 +61,7 @@ NULLS = {
 def run(options: Options) -> dict[str, Any]:
     """Both rates."""
     machine = harness.machine()
-    tables, planted = (4, 4) if options.quick else (25, 12)
+    tables, planted = (4, 4) if options.quick else (50, 20)
     rows, power_rows = (ROWS[:1], POWER_ROWS[-1:]) if options.quick else (ROWS, POWER_ROWS)
     alarms: dict[str, dict[str, float]] = {}
     costly: dict[str, dict[str, float]] = {}
