@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Scale", "scales"]
 
-# A latent value is inverted no further out than this many times the range of the rows.
-REACH = 1e3
+# Powers beyond those of the logarithm and of its mirror image have an end, at a finite z: a law on such a scale has no
+# mean, and its tail no bound that rows could teach.
+LEAST, MOST = 0.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Scale:
         if kind == "power":
             from scipy.stats import yeojohnson_normmax
 
-            power = float(np.clip(yeojohnson_normmax(y / unit), -2.0, 4.0))
+            power = float(np.clip(yeojohnson_normmax(y / unit), LEAST, MOST))
         if kind == "log":
             unit = 1.0
         g = Scale(kind, power, unit, 0.0, 1.0).forward(y)
@@ -119,6 +120,4 @@ def _unbent(g: Array, power: float) -> Array:
 def _rooted(g: Array, power: float) -> Array:
     if abs(power) <= 1e-9:
         return np.expm1(np.minimum(g, 700.0))
-    # Below a power of 0 the scale ends; beyond its end a value is taken as far out.
-    inside = np.maximum(1 + power * g, REACH**-2 if power < 0 else 0.0)
-    return np.asarray(inside ** (1 / power) - 1)
+    return np.asarray((1 + power * g) ** (1 / power) - 1)
