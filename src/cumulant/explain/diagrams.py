@@ -84,7 +84,9 @@ class DiagramSum:
         storage.write_atomically(path, self.svg().encode())
 
     def _caption(self, size: float) -> str:
-        return (f"{size:+.3g}" if self.of_a_row else f"± {size:.3g}").replace("-", "−")
+        if not self.of_a_row:
+            return f"{'∓' if size < 0 else '±'} {abs(size):.3g}"
+        return f"{size:+.3g}".replace("-", "−")
 
     def _repr_svg_(self) -> str:
         return self.svg()
