@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cumulant.errors import IncompatibleError
+from cumulant.explain.rows import look
 from cumulant.explain.validate import judges_by_fold
 from cumulant.measure.kernels import fold_of
 from cumulant.solve.auto import solve_law
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Judges", "judges"]
+__all__ = ["Judges", "judges", "judges_among"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,3 +71,19 @@ def _beyond(model: Model, rows: Rows, *, fitted: bool) -> Iterator[tuple[Law, ND
     for k in np.unique(fold):
         part = m.some_folds(np.arange(m.folds) != k)
         yield solve_law(part, model.theory, prior, target, rows.x[fold != k]).law, np.flatnonzero(fold == k)
+
+
+def judges_among(model: Model, data: Any) -> Judges:
+    """Those of the rows that a model was fitted to.
+
+    Raises
+    ------
+    IncompatibleError
+        The rows are others.
+    """
+    rows = look(model, data)
+    if not rows.fitted:
+        raise IncompatibleError(
+            "data= are not the rows that the model was fitted to, in the same order, or it has no moments that tell"
+        )
+    return judges(model, rows)

@@ -452,23 +452,11 @@ class Model:
         >>> bool(model.cross_validate().loc["all", "r2"] > 0.99)
         True
         """
+        from cumulant.explain.judges import judges_among
         from cumulant.explain.theories import cross_validate
 
-        return cross_validate(self, self._target(target), self._judges(data))
-
-    def _judges(self, data: Any) -> Any:
-        """The theory solved without each fold, and the rows it was fitted to that each may judge; None without rows."""
-        from cumulant.explain.judges import judges
-        from cumulant.explain.rows import look
-
-        if data is None:
-            return None
-        rows = look(self, data)
-        if not rows.fitted:
-            raise IncompatibleError(
-                "data= are not the rows that the model was fitted to, in the same order, or it has no moments that tell"
-            )
-        return judges(self, rows)
+        judged_by = None if data is None else judges_among(self, data)
+        return cross_validate(self, self._target(target), judged_by)
 
     def universality(self, symmetry: Group | None = None) -> Universality:
         """The class that F belongs to: its page in the notebook, which couplings matter, and what is known of it.
