@@ -11,6 +11,7 @@ import statsmodels.formula.api as smf
 
 import cumulant as cm
 from cumulant.errors import CumulantWarning, OptionError, ResourceError
+from cumulant.model.rows import rows_of
 from cumulant.solve.categories import Categories
 from cumulant.solve.levelled import LevelledLaw
 from cumulant.solve.pooling import level_evidence
@@ -68,7 +69,7 @@ def test_elimination_is_the_dense_solve(plane, city, names):
     np.testing.assert_allclose(r.coefficients, dense.beta[-2:], rtol=1e-9)
     assert r.residual == pytest.approx(dense.residual, rel=1e-9)
     assert r.parameters == pytest.approx(np.trace(dense.hat), abs=1e-9)
-    x = model._lift(frame)
+    x = rows_of(model.schema, frame)
     x[:, [3 + i for i, name in enumerate(["plane", "city"]) if name not in names]] = np.nan
     np.testing.assert_allclose(law.expect(x, np.array([2])), dense.fitted, atol=1e-9)
     noise = dense.residual / (len(frame) - np.trace(dense.hat))
@@ -142,7 +143,7 @@ def test_scores_under_a_prior_are_those_of_rows():
         fields = centred_fields(leave_out(model.moments, k), model.prior.mass)
         law = LevelledLaw.of(fields, replace(again.law.categories, masses=model.law.categories.masses))
         held = frame[fold == k]
-        error = held["y"] - law.expect(model._lift(held), np.array([2]))
+        error = held["y"] - law.expect(rows_of(model.schema, held), np.array([2]))
         assert scores.loc[k, "rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-9)
 
 

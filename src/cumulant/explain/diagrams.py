@@ -14,6 +14,7 @@ from cumulant.diagrams import Diagram
 from cumulant.diagrams.draw import Drawing, page
 from cumulant.errors import OptionError
 from cumulant.lift import Boolean, Categorical
+from cumulant.model.rows import given_rows
 from cumulant.solve.fluctuation_law import FluctuationLaw
 from cumulant.solve.linear import conditional
 from cumulant.solve.taylor_law import TaylorLaw
@@ -134,7 +135,7 @@ def diagrams_of(model: Model, target: str, given: Mapping[str, Any] | None = Non
     lift = model.schema.lifts[model.schema.position(target)]
     if isinstance(lift, Categorical) and not isinstance(lift, Boolean):
         raise OptionError(f"column '{target}' is a category; ask for the diagrams of a column of numbers")
-    row = None if given is None else model._given(given, [target])
+    row = None if given is None else given_rows(model.schema, given, [target])
     at = int(model.schema.independent_of(target)[0])
     law = model.law.background if isinstance(model.law, FluctuationLaw) else model.law
     if isinstance(law, TaylorLaw) and int(law.visible[at]) == law.target:

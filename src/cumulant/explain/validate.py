@@ -19,6 +19,7 @@ from cumulant.explain.levelled import law_of, levelled, square_error
 from cumulant.lift import Boolean, Categorical
 from cumulant.measure import Moments, kernels
 from cumulant.measure import compensated as dd
+from cumulant.model.rows import rows_of
 from cumulant.solve.categories import Categories
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.levelled import LevelledLaw
@@ -368,7 +369,7 @@ def calibration(
     if not all(0 < level < 1 for level in levels):
         raise OptionError(f"levels={tuple(levels)!r}: probabilities between 0 and 1")
     table = open_table(data)
-    x = model._lift(table)
+    x = rows_of(model.schema, table)
     judged = np.flatnonzero(~np.isnan(x[:, y]))
     if not len(judged):
         raise DataError(f"no row has a value for '{target}'; calibration needs rows where it is known")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.lift import Boolean, Categorical
+from cumulant.model.outputs import column_output
+from cumulant.model.rows import rows_of
 from cumulant.source import open_table
 from cumulant.source.fill import Cells, with_cells
 
@@ -19,7 +21,7 @@ __all__ = ["impute"]
 def impute(model: Model, data: Any) -> Any:
     """See `Model.impute`."""
     table = open_table(data)
-    x = model._lift(table)
+    x = rows_of(model.schema, table)
     filled = model.law.fill(x)
     found: Cells = {}
     for name in model.columns:
@@ -29,7 +31,7 @@ def impute(model: Model, data: Any) -> Any:
             continue
         lift = model.schema.lifts[model.schema.position(name)]
         if isinstance(lift, Categorical) and lift.wide:
-            found[name] = (absent, model._predict_one(name, x[absent]))
+            found[name] = (absent, column_output(model.schema, model.law, name, x[absent]))
         elif isinstance(lift, (Categorical, Boolean)):
             p = model.law.probabilities(x[absent], at)
             found[name] = (absent, lift.inverse(p) if isinstance(lift, Categorical) else p[:, 1] > 0.5)

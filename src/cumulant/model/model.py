@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from cumulant.errors import ColumnError, DataError, IncompatibleError, OptionError
-from cumulant.lift import Boolean, Categorical, Numeric, Schema
-from cumulant.measure import Moments, lifted, measure
-from cumulant.model.outputs import cells, class_output, level_output, number_output, with_index
+from cumulant.errors import IncompatibleError, OptionError
+from cumulant.lift import Numeric, Schema
+from cumulant.measure import Moments, measure
+from cumulant.model.outputs import column_output, with_index
+from cumulant.model.rows import category_places, column_cells, given_rows, rows_of
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.prior import Prior
-from cumulant.source import open_table
 from cumulant.theory import Gaussian, GaussianAction
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class Model:
             A column is unknown.
         """
         self._require(values)
-        x = self._lift({name: [value] for name, value in values.items()})[0]
+        x = rows_of(self.schema, {name: [value] for name, value in values.items()})[0]
         rest = [name for name in self.columns if name not in values]
         observed = np.flatnonzero(~np.isnan(x))
         return self._smaller(self.law.condition(observed, x[observed], self.schema.places_of(rest)), rest)
@@ -304,9 +304,9 @@ class Model:
             raise OptionError(f"output={output!r}: choose {', '.join(map(repr, get_args(Output)))}")
         if not 0 < level < 1:
             raise OptionError(f"level={level!r}: a probability between 0 and 1")
-        x = self._given(given, targets)
+        x = given_rows(self.schema, given, targets)
         index = given.index if type(given).__module__.startswith("pandas") else None
-        out = {name: self._predict_one(name, x, output, level, draws, seed) for name in targets}
+        out = {name: column_output(self.schema, self.law, name, x, output, level, draws, seed) for name in targets}
         if isinstance(target, str):
             return with_index(out[target], index)
         import pandas as pd
@@ -317,37 +317,18 @@ class Model:
             return pd.concat({name: with_index(frame, index) for name, frame in out.items()}, axis=1)
         return {name: with_index(value, index) for name, value in out.items()}
 
-    def _predict_one(
-        self,
-        name: str,
-        x: NDArray[np.float64],
-        output: str = "mean",
-        level: float = 0.9,
-        draws: int = 1,
-        seed: Any = None,
-    ) -> Any:
-        lift = self.schema.lifts[self.schema.position(name)]
-        at = self.schema.places_of(name)
-        if isinstance(lift, Categorical) and lift.wide:
-            return level_output(lift, len(x), lambda rows: self.law.probabilities(x[rows], at), output, draws, seed)
-        if isinstance(lift, (Categorical, Boolean)):
-            return class_output(lift, self.law.probabilities(x, at), output, draws, seed)
-        if output == "mean":
-            return cells(lift, self.law.expect(x, at))
-        return number_output(lift, self.law.density(x, at, name), output, level, draws, seed)
-
     # ------------------------------------------------------------------ the joint distribution
 
     def log_prob(self, data: Any) -> NDArray[np.float64]:
         """Log probability density of each row in nats (n,); missing cells are integrated out."""
-        return self.law.log_prob(self._lift(data), self._categories())
+        return self.law.log_prob(rows_of(self.schema, data), category_places(self.schema))
 
     def sample(self, n: int, seed: int | None = None) -> pd.DataFrame:
         """``n`` random rows of the model, as a table like the one it was fitted to."""
         import pandas as pd
 
-        x = self.law.sample(n, self._categories(), np.random.default_rng(seed))
-        return pd.DataFrame({name: self._cells(name, x) for name in self.columns})
+        x = self.law.sample(n, category_places(self.schema), np.random.default_rng(seed))
+        return pd.DataFrame({name: column_cells(self.schema, name, x) for name in self.columns})
 
     def impute(self, data: Any) -> Any:
         """The table with each missing cell filled by its expected value given the rest of its row.
@@ -584,10 +565,6 @@ class Model:
         for name in names:
             self.schema.position(name)
 
-    def _categories(self) -> list[NDArray[np.int64]]:
-        lifts = self.schema.lifts
-        return [self.schema.places_of(lift.name) for lift in lifts if isinstance(lift, (Categorical, Boolean))]
-
     def _numbers(self, columns: str | Sequence[str]) -> NDArray[np.int64]:
         """The fields of some columns, none of which may be a wide category."""
         wide = [name for name in ([columns] if isinstance(columns, str) else columns) if self._is_wide(name)]
@@ -600,41 +577,6 @@ class Model:
 
     def _is_wide(self, name: str) -> bool:
         return self.schema.position(name) in self.schema.wide
-
-    def _cells(self, name: str, x: NDArray[np.float64]) -> NDArray[Any]:
-        lift, values = self.schema.lifts[self.schema.position(name)], x[:, self.schema.places_of(name)]
-        if isinstance(lift, Categorical) and lift.wide:
-            return lift.cells(values[:, 0].astype(np.int64))
-        if isinstance(lift, Categorical):
-            return lift.inverse(np.column_stack([1 - values.sum(axis=1), values]))
-        cells = lift.inverse(values)
-        return cells > 0.5 if isinstance(lift, Boolean) else cells
-
-    def _lift(self, data: Any) -> NDArray[np.float64]:
-        table = open_table(data)
-        if not set(table.schema.names) & set(self.columns):
-            theirs, ours = ", ".join(table.schema.names[:8]), ", ".join(self.columns[:8])
-            raise ColumnError(f"none of the columns {theirs} is in the model; it has {ours}")
-        x = np.concatenate([np.zeros((0, self._width)), *lifted(table, self.schema)])
-        if np.isinf(x).any():
-            row, field = (int(i[0]) for i in np.nonzero(np.isinf(x)))
-            raise DataError(
-                f"'{self.fields[field]}' is {x[row, field]} in row {row}; replace it, or leave the cell missing"
-            )
-        return x
-
-    def _given(self, given: Any, targets: Sequence[str]) -> NDArray[np.float64]:
-        if isinstance(given, Mapping):
-            self._require(given)
-            given = {name: value for name, value in given.items() if name not in targets}
-        if given is None or (isinstance(given, Mapping) and not given):
-            return np.full((1, self._width), np.nan)
-        return self._lift(given)
-
-    @property
-    def _width(self) -> int:
-        """Places in a row: a number for each field, and one for each wide category."""
-        return len(self.fields) + len(self.schema.wide)
 
 
 def _measured_like(m: Any, table: Any, **options: Any) -> Any:

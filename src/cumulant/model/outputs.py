@@ -14,26 +14,47 @@ from cumulant.measure import refuse_if_beyond_memory
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cumulant.lift import Lift
-    from cumulant.solve.law import Density
+    from cumulant.lift import Lift, Schema
+    from cumulant.solve.law import Density, Law
 
-__all__ = ["cells", "class_output", "level_output", "number_output", "with_index"]
+__all__ = ["column_output", "with_index"]
 
 # Probabilities of many levels that are held at a time.
 LEVEL_CELLS = 1 << 22
 
 
-def cells(lift: Lift, values: NDArray[np.float64]) -> NDArray[Any]:
+def column_output(
+    schema: Schema,
+    law: Law,
+    name: str,
+    x: NDArray[np.float64],
+    output: str = "mean",
+    level: float = 0.9,
+    draws: int = 1,
+    seed: int | None = None,
+) -> Any:
+    """What a law says of one column in rows of which the rest is known, as an output of `cumulant.Model.predict`."""
+    lift, at = schema.lifts[schema.position(name)], schema.places_of(name)
+    if isinstance(lift, Categorical) and lift.wide:
+        return _level_output(lift, len(x), lambda rows: law.probabilities(x[rows], at), output, draws, seed)
+    if isinstance(lift, (Categorical, Boolean)):
+        return _class_output(lift, law.probabilities(x, at), output, draws, seed)
+    if output == "mean":
+        return _cells(lift, law.expect(x, at))
+    return _number_output(lift, law.density(x, at, name), output, level, draws, seed)
+
+
+def _cells(lift: Lift, values: NDArray[np.float64]) -> NDArray[Any]:
     """Values of a column's field, of any shape, as its cells."""
     return lift.inverse(values.reshape(-1, 1)).reshape(values.shape)
 
 
-def number_output(lift: Lift, density: Density, output: str, level: float, draws: int, seed: int | None) -> Any:
+def _number_output(lift: Lift, density: Density, output: str, level: float, draws: int, seed: int | None) -> Any:
     """Interval, density, standard deviation or samples of a column of numbers, dates or times."""
     if output == "density":
         return density
     if output == "samples":
-        return cells(lift, density.sample(draws, seed))
+        return _cells(lift, density.sample(draws, seed))
     if output == "sd":
         if not isinstance(lift, Numeric):
             raise OptionError(f"column '{lift.name}' is not a number; ask for output='interval'")
@@ -41,10 +62,12 @@ def number_output(lift: Lift, density: Density, output: str, level: float, draws
     import pandas as pd
 
     low, high = density.interval(level)
-    return pd.DataFrame({"mean": cells(lift, density.mean), "low": cells(lift, low), "high": cells(lift, high)})
+    return pd.DataFrame({"mean": _cells(lift, density.mean), "low": _cells(lift, low), "high": _cells(lift, high)})
 
 
-def class_output(lift: Categorical | Boolean, p: NDArray[np.float64], output: str, draws: int, seed: int | None) -> Any:
+def _class_output(
+    lift: Categorical | Boolean, p: NDArray[np.float64], output: str, draws: int, seed: int | None
+) -> Any:
     """Most probable level, probabilities (n, levels) or samples of a category."""
     if output in ("interval", "sd"):
         raise OptionError(
@@ -61,7 +84,7 @@ def class_output(lift: Categorical | Boolean, p: NDArray[np.float64], output: st
     return pd.DataFrame(p, columns=list(labels))
 
 
-def level_output(
+def _level_output(
     lift: Categorical,
     n: int,
     probabilities: Callable[[slice], NDArray[np.float64]],
@@ -69,11 +92,11 @@ def level_output(
     draws: int,
     seed: int | None,
 ) -> Any:
-    """`class_output` of a category of many levels, a few of the n rows at a time."""
+    """`_class_output` of a category of many levels, a few of the n rows at a time."""
     if output in ("interval", "density", "sd"):
         many = f"{n:,} rows of the probabilities of {len(lift.all_levels):,} levels"
         refuse_if_beyond_memory(2 * n * len(lift.all_levels), many, "ask for fewer rows at a time")
-        return class_output(lift, probabilities(slice(None)), output, draws, seed)
+        return _class_output(lift, probabilities(slice(None)), output, draws, seed)
     step = max(1, LEVEL_CELLS // max(1, len(lift.all_levels)))
     rng = np.random.default_rng(seed)
     width = () if output == "mean" else (draws,)
