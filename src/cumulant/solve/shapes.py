@@ -23,7 +23,7 @@ __all__ = ["Quartic", "Shape", "StudentT", "candidates", "from_state"]
 
 DEGREES = (2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0)
 REACH, POINTS = 12.0, 4801
-SCALE_STEPS = 50
+SCALE_STEPS, ARRIVED = 50, 1e-9
 # The equations of four couplings contain the sixth moment.
 FEWEST_ROWS = 50
 
@@ -46,10 +46,13 @@ class StudentT:
     @staticmethod
     def fit(z: Array, degrees: float) -> StudentT:
         """The scale of highest likelihood: rows far out count for less (Lange, Little & Taylor, JASA 84 (1989) 881)."""
-        square = float(np.mean(z**2)) or 1.0
-        if np.isfinite(degrees):
-            for _ in range(SCALE_STEPS):
-                square = float(np.mean((degrees + 1) / (degrees + z**2 / square) * z**2)) or square
+        squares = z**2
+        square = float(np.mean(squares)) or 1.0
+        for _ in range(SCALE_STEPS if np.isfinite(degrees) else 0):
+            before, weighted = square, squares / (degrees * square + squares)
+            square *= (degrees + 1) * float(np.mean(weighted)) or 1.0
+            if abs(square - before) < ARRIVED * square:
+                break
         return StudentT(degrees, square**0.5)
 
     @property

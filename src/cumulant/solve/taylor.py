@@ -230,8 +230,10 @@ class _Solved:
     @cached_property
     def parameters(self) -> float:
         """Effective number of them, 1 + tr C (C + mass)⁻¹."""
-        measured = _measured(self.fields)[:-1, :-1]
-        return 1 + float(np.sum(measured * factor(self.fields.covariance[:-1, :-1]).inverse()))
+        heavier = self.fields.covariance[:-1, :-1]
+        f = factor(heavier)
+        added = np.diag(heavier - _measured(self.fields)[:-1, :-1])
+        return 1 + f.rank - float(added @ f.inverse_diagonal())
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,20 +352,22 @@ def held_out_folds(m: Moments, law: TaylorLaw) -> list[HeldOut]:
 
 def _by_fold(m: Moments, problem: _Problem, solved: _Solved) -> Iterator[HeldOut]:
     inputs, last = np.arange(len(problem.lifted)), np.array([len(problem.lifted)])
+    every, total, heavier = solved.products, solved.fields.count, 1 + np.append(solved.mass, 0.0)
     counted = _higher(m).rows
     for k in np.flatnonzero(counted):
         if counted.sum() - counted[k] < 3:
             continue
-        products, held = problem.moments(m, np.arange(m.folds) == k)
-        n = solved.fields.count - held
-        rest = (solved.fields.count * solved.products - held * products) / n
-        fields = _massive(*centred(rest), n, solved.mass)
-        beta = np.append(-conditional(fields.covariance, inputs, last).coefficients[:, 0], 1.0)
-        mean, covariance = centred(products)
-        # Mean squared error of the held-out rows: their spread, and how far off their mean is.
-        error = beta @ covariance @ beta + float(beta @ (mean - fields.mean)) ** 2
-        measured = _measured(fields)
-        spare = max(fields.count - solved.parameters, 1.0)
-        variance = max(beta @ measured @ beta * fields.degrees / spare, 1e-12 * measured[-1, -1])
+        rest, n = problem.moments(m, np.arange(m.folds) != k)
+        held = total - n
+        mean, covariance = centred(rest)
+        measured = np.diag(covariance).copy()
+        np.fill_diagonal(covariance, measured * heavier)
+        beta = np.append(-conditional(covariance, inputs, last).coefficients[:, 0], 1.0)
+        # Mean squared errors of the rows that are kept and of all; what these have more is that of the rows held out.
+        seen = beta @ covariance @ beta - (measured * (heavier - 1)) @ beta**2
+        off = np.append(-beta @ mean, beta)
+        error = max(float(total * (off @ every @ off) - n * seen) / held, 0.0)
+        y, y2 = (total * every[[0, -1], -1] - n * rest[[0, -1], -1]) / held
+        variance = max(seen * n / max(n - solved.parameters, 1.0), 1e-12 * measured[-1])
         likelihood = -0.5 * np.log(2 * np.pi * variance) - 0.5 * error / variance
-        yield HeldOut(int(k), held, float(error), float(covariance[-1, -1]), float(likelihood))
+        yield HeldOut(int(k), held, error, float(y2 - y**2), float(likelihood))
