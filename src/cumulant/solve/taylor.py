@@ -63,7 +63,13 @@ OFF_CENTRE = 0.25
 
 
 def solve_taylor(
-    m: Moments, theory: Taylor, prior: str | float | None, target: Index | None, under: Symmetric | None = None
+    m: Moments,
+    theory: Taylor,
+    prior: str | float | None,
+    target: Index | None,
+    under: Symmetric | None = None,
+    *,
+    judged: bool = False,
 ) -> Solved:
     """Couplings of a target to monomials of the other fields.
 
@@ -71,6 +77,8 @@ def solve_taylor(
     ----------
     under
         The Gaussian law under a group, if one acts on the other fields: only its invariant sums of monomials are terms.
+    judged
+        Whether to score rows held out where there is one order alone, too.
 
     Raises
     ------
@@ -95,7 +103,8 @@ def solve_taylor(
         degrees = tuple(d for d in degrees if 2 * d <= m.order)
         notes.append(f"moments to order {m.order} leave degrees up to {degrees[-1]} to choose from")
     m = recentred(m)
-    tried = _climb(m, y, degrees, prior, None if under is None else under.reduced.declared)
+    judged = judged or len(degrees) > 1
+    tried = _climb(m, y, degrees, prior, None if under is None else under.reduced.declared, judged=judged)
     degree = max(tried, key=lambda d: tried[d].held_out)
     if len(tried) > 1:
         shown = ", ".join(f"{one.held_out:.4g} at degree {d}" for d, one in tried.items())
@@ -149,14 +158,14 @@ def _base(
 
 
 def _climb(
-    m: Moments, y: int, degrees: tuple[int, ...], prior: str | float | None, symmetry: Declared | None
+    m: Moments, y: int, degrees: tuple[int, ...], prior: str | float | None, symmetry: Declared | None, *, judged: bool
 ) -> dict[int, Attempt]:
     """Each degree solved, and its held-out score, from the lowest up for as long as it pays."""
     tried: dict[int, Attempt] = {}
     for degree in degrees:
         if tried and terms_of(m, y, degree, symmetry) > MANY_TERMS:
             break
-        tried[degree] = attempted(m, y, degree, prior, tried.get(degree - 1), symmetry, judged=len(degrees) > 1)
+        tried[degree] = attempted(m, y, degree, prior, tried.get(degree - 1), symmetry, judged=judged)
         if tried[degree].held_out < max(one.held_out for one in tried.values()):
             break
     return tried
