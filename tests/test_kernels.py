@@ -253,7 +253,9 @@ def test_threads_that_wait_soon_sleep_unless_the_user_wants_otherwise(asked):
     assert f"GOMP_SPINCOUNT = '{asked.get('GOMP_SPINCOUNT', native.SPINS)}'" in done.stderr
 
 
-@pytest.mark.parametrize(("asked", "rows", "allowed"), [("1", 5000, 1), (None, 5000, 3), ("1", 10, 1), ("2,1", 5000, 3)])
+@pytest.mark.parametrize(
+    ("asked", "rows", "allowed"), [("1", 5000, 1), (None, 5000, 3), ("1", 10, 1), ("2,1", 5000, 2), ("no", 5000, 3)]
+)
 def test_linear_algebra_takes_no_more_threads_than_the_environment_allows(monkeypatch, asked, rows, allowed):
     from threadpoolctl import threadpool_info
 

@@ -39,7 +39,7 @@ def blas_threads(rows: int) -> AbstractContextManager[Any]:
 
 
 def _allowed() -> list[int]:
-    asked = [os.environ.get(name, "") for name in LIMITS]
+    asked = [os.environ.get(name, "").split(",")[0] for name in LIMITS]
     return [int(number) for number in asked if number.isdecimal() and int(number) > 0]
 
 
