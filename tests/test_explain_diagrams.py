@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -11,7 +13,8 @@ import pytest
 
 import cumulant as cm
 from commandline import run
-from cumulant.errors import OptionError
+from cumulant.errors import MissingDependencyError, OptionError
+from engines import require
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,29 @@ def test_the_drawing_has_a_leg_for_each_column(model, tmp_path):
     assert list(found.table.index) == ["·".join(names) for names in found.terms]
 
 
+def test_a_png_has_ink_on_paper_of_its_theme(model, tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    require("resvg", importlib.util.find_spec("resvg_py") is not None, "resvg_py is not installed")
+    found = model.diagrams("y", given={"a": 1.0}, shown=2)
+    for theme, paper in (("light", (255, 255, 255)), ("dark", (13, 17, 23))):
+        found.save(tmp_path / "y.png", theme=theme)
+        pixels = 255 * image.imread(tmp_path / "y.png")[..., :3]
+        assert pixels[0, 0] == pytest.approx(paper, abs=0.5)
+        assert np.abs(pixels - pixels[0, 0]).max() > 180
+        # The name of the target, at the right, has letters.
+        assert np.ptp(pixels[:, -60:]) > 180
+    with pytest.raises(OptionError, match="theme='grey'"):
+        found.png("grey")
+    with pytest.raises(OptionError, match="drawn as"):
+        found.save(tmp_path / "y.pdf")
+
+
+def test_without_resvg_a_png_names_the_extra(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(MissingDependencyError, match=r"cumulant\[plot\]"):
+        model.diagrams("y").png()
+
+
 def test_mistakes_are_named(bent):
     model = cm.fit(bent.assign(town=np.where(bent["a"] > 0, "x", "z")))
     with pytest.raises(OptionError, match="'town' is a category"):
@@ -95,7 +121,9 @@ def test_the_command(bent, tmp_path, monkeypatch):
     assert ET.parse(tmp_path / "y.svg").getroot().tag.endswith("svg")
     answer = json.loads(run("diagrams", "m.cumulant", "--given", "a=1,b=2", "--json").out)
     assert answer["prediction"] == pytest.approx(cm.load("m.cumulant").predict("y", given={"a": 1.0, "b": 2.0})[0])
-    assert run("diagrams", "m.cumulant", "-o", "y.png").status == 2
+    assert run("diagrams", "m.cumulant", "--given", "a=1", "-o", "y.png", "--dark").status == 0
+    assert (tmp_path / "y.png").read_bytes().startswith(b"\x89PNG")
+    assert run("diagrams", "m.cumulant", "-o", "y.pdf").status == 2
     assert run("fit", "t.csv", "-o", "m.cumulant", "--order", "3").status == 2
     assert run("fit", "t.csv", "-o", "m.cumulant", "--target", "y", "--theory", "taylor", "--order", "high").status == 2
 

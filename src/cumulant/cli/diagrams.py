@@ -14,6 +14,7 @@ __all__ = ["EXAMPLES", "diagrams"]
 EXAMPLES = (
     "cumulant diagrams houses.cumulant --target price",
     "cumulant diagrams houses.cumulant --target price --given rooms=4,town=Delft -o price.svg",
+    "cumulant diagrams houses.cumulant --target price -o price.png --dark",
     "cumulant diagrams houses.cumulant --target price --json",
 )
 
@@ -34,8 +35,12 @@ def diagrams(
     ] = None,
     shown: Annotated[int, typer.Option(min=1, help="How many diagrams to draw, the largest first.")] = 12,
     out: Annotated[
-        Path | None, typer.Option("-o", "--output-file", metavar="FILE.svg", help="Draw them.", show_default=False)
+        Path | None,
+        typer.Option("-o", "--output-file", metavar="FILE.svg", help="Draw them, as .svg or .png.", show_default=False),
     ] = None,
+    dark: Annotated[
+        bool, typer.Option("--dark", help="Of a .png: light lines on dark ground; .svg follows the page it is on.")
+    ] = False,
     json: o.Json = False,
 ) -> None:
     """Show a prediction as a sum of Feynman diagrams.
@@ -47,8 +52,8 @@ def diagrams(
     from cumulant.cli.files import load_model
     from cumulant.cli.predict import known_cells
 
-    if out is not None and out.suffix.lower() != ".svg":
-        raise typer.BadParameter(f"-o {out}: diagrams are drawn as .svg")
+    if out is not None and out.suffix.lower() not in (".svg", ".png"):
+        raise typer.BadParameter(f"-o {out}: diagrams are drawn as .svg or .png")
     loaded = load_model(model)
     name = target if target is not None else loaded.target
     if name is None:
@@ -58,9 +63,10 @@ def diagrams(
         known = {column: cells[0] for column, cells in known_cells(loaded, o.assignments(given, "--given")).items()}
     found = loaded.diagrams(name, known, shown=shown)
     if out is not None:
-        found.save(out)
+        found.save(out, theme="dark" if dark else "light")
     if json:
-        terms = [{"fields": list(names), "size": size} for names, size in zip(found.terms, found.sizes, strict=True)]
+        parts = zip(found.terms, found.inside, found.sizes, strict=True)
+        terms = [{"fields": list(names), "inside": list(inner), "size": size} for names, inner, size in parts]
         answer = {"target": name, "constant": found.constant, "diagrams": terms}
         terminal.say(terminal.as_json({**answer, "prediction": found.prediction} if found.of_a_row else answer))
         return

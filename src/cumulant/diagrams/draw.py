@@ -20,17 +20,26 @@ if TYPE_CHECKING:
 
     Point = NDArray[np.float64]
 
-__all__ = ["Drawing", "page", "sheet", "svg"]
+__all__ = ["Drawing", "page", "sheet", "style", "svg"]
 
 UNIT = 56.0
 MARGIN = 26.0
 DOT = 4.5
 LETTER = 7.0
-STYLE = (
-    "<style>.fd{--ink:#24292f;font:13px 'DejaVu Sans',Verdana,sans-serif}"
-    "@media (prefers-color-scheme:dark){.fd{--ink:#e6edf3}}"
-    ":root[data-theme=dark] .fd{--ink:#e6edf3}:root[data-theme=light] .fd{--ink:#24292f}"
-    ".fd path{fill:none;stroke:var(--ink);stroke-width:1.6}.fd circle,.fd text{fill:var(--ink)}</style>"
+
+
+def style(ink: str, before: str = "") -> str:
+    """The look of a drawing in one colour, after other rules that set it."""
+    return (
+        f"<style>{before}.fd{{font-family:'DejaVu Sans',Verdana,sans-serif;font-size:13px}}"
+        f".fd path{{fill:none;stroke:{ink};stroke-width:1.6}}.fd circle,.fd text{{fill:{ink}}}</style>"
+    )
+
+
+STYLE = style(
+    "var(--ink)",
+    ".fd{--ink:#24292f}@media (prefers-color-scheme:dark){.fd{--ink:#e6edf3}}"
+    ":root[data-theme=dark] .fd{--ink:#e6edf3}:root[data-theme=light] .fd{--ink:#24292f}",
 )
 
 

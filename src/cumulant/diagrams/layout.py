@@ -39,9 +39,19 @@ def layout(diagram: Diagram, left: int | None = None) -> NDArray[np.float64]:
             length = np.maximum(np.hypot(*away.T), 1e-9)
             wanted = place + away * (distance[i] / length)[:, None]
             place[i] = weight[i] @ wanted / max(weight[i].sum(), 1e-12)
+    if diagram.legs == 1:
+        place = _levelled(place, -1.0 if left == 0 else 1.0)
     if diagram.legs in (1, 2):
         place[np.abs(place[:, 1]) < FLAT, 1] = 0.0
     return place if pinned else _lying(place)
+
+
+def _levelled(place: NDArray[np.float64], side: float) -> NDArray[np.float64]:
+    """Turned about its only leg so that the rest is level with it, on the right of it or, for side −1, on the left."""
+    away = place - place[0]
+    x, y = away.mean(axis=0)
+    length = max(float(np.hypot(x, y)), 1e-9)
+    return place[0] + away @ np.array([[x, -y], [y, x]]) / length * (side, 1.0)
 
 
 def _lying(place: NDArray[np.float64]) -> NDArray[np.float64]:

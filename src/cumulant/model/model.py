@@ -393,6 +393,12 @@ class Model:
         shown
             How many diagrams to draw.
 
+        Notes
+        -----
+        Of a `cumulant.Polynomial` the sum has trees and loops, and holds at any strength of the couplings (see
+        `cumulant.solve.one_point`). Where other columns than the target are unknown, they are averaged over a thousand
+        draws, whose error the sum has.
+
         Examples
         --------
         >>> import cumulant as cm

@@ -193,6 +193,20 @@ class PolynomialLaw(BySecondOrder):
                 out.append(self.action.along(i, u))
         return np.stack(out, axis=1)
 
+    def drawn(self, row: Array, i: int, n: int) -> Array:
+        """A row of all fields in standard units with its unknown ones, but for i, drawn n times: (n, p)."""
+        u = np.tile(row, (n, 1))
+        u[:, i] = np.nan
+        unknown, rng = np.isnan(u), np.random.default_rng(SEED)
+        u = self._begun(u)
+        for _ in range(SWEEPS):
+            u = self._sweep(u, unknown, rng)
+        return u
+
+    def full(self, x: Array) -> Array:
+        """Rows of visible fields as rows of all in standard units, NaN where unknown (n, p)."""
+        return np.concatenate([*self._rows(x, None), np.zeros((0, len(self.action.mean)))])
+
     def _begun(self, u: Array) -> Array:
         """Unknown fields at their Gaussian mean."""
         phi = self.action.mean + self.action.sd * u

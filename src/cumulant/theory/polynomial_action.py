@@ -132,6 +132,14 @@ class PolynomialAction:
                 out[..., i] += part[..., self.terms[:, position] == i + 1].sum(axis=-1)
         return out
 
+    def differentiated(self, i: int) -> PolynomialAction:
+        """∂F/∂u_i as a polynomial in standard units, its constant among the terms."""
+        power = (self.terms == i + 1).sum(axis=1)
+        ours = self.terms[power > 0]
+        others = np.arange(ours.shape[1]) != np.argmax(ours == i + 1, axis=1)[:, None]
+        rest = ours[others].reshape(len(ours), ours.shape[1] - 1)
+        return PolynomialAction(self.columns, self.mean, self.sd, rest, (self.theta * power)[power > 0])
+
     def derivatives(self, u: Array) -> dict[int, Array]:
         """∂ⁿF at a point u (p,) in standard units, by n: symmetric tensors (p,) * n, to the order of F."""
         p, order = len(self.mean), self.terms.shape[1]
