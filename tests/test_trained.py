@@ -10,7 +10,7 @@ import pytest
 
 import cumulant as cm
 from commandline import Cli
-from cumulant.errors import DataError
+from cumulant.errors import DataError, OptionError
 from cumulant.explain import trained
 from cumulant.explain.trained import train
 from cumulant.theory.propagators import RBF
@@ -48,6 +48,25 @@ def test_the_ledger_sets_them_side_by_side(monkeypatch):
     assert "RMSE, held out" in str(ledger)
     assert "loss above optimum" not in str(ledger)
     assert json.loads(ledger.to_json())["held_out"] == ledger.held_out
+
+
+def test_a_report_shows_what_was_trained_beside_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(trained, "PASSES", 5)
+    theory = cm.Field(RBF(), metric="unit", scale="identity", noise="constant", criterion="evidence")
+    path, model = tmp_path / "report.html", cm.fit(rows(150), theory, target="y")
+    model.report(path, data=rows(150), compare=True)
+    assert '"method":"ensemble of 5"' in path.read_text("utf-8")
+    line = cm.fit(rows(150), target="y")
+    line.report(path, data=rows(150), compare=True)
+    assert '"method":"Adam"' in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(("target", "data", "reason"), [("y", None, "data="), (None, rows(150), "target=")])
+def test_a_comparison_needs_rows_and_a_target(tmp_path, target, data, reason):
+    path = tmp_path / "report.html"
+    with pytest.raises(OptionError, match=reason):
+        cm.fit(rows(150), target=target).report(path, data=data, compare=True)
+    assert not path.exists()
 
 
 def test_too_few_rows_to_hold_some_out():

@@ -14,6 +14,7 @@ __all__ = ["EXAMPLES", "report"]
 EXAMPLES = (
     "cumulant report houses.cumulant -o report.html",
     "cumulant report houses.cumulant -o report.html --data houses.csv --title 'Houses of Delft'",
+    "cumulant report houses.cumulant --data houses.csv --compare",
 )
 
 
@@ -26,6 +27,10 @@ def report(
         str | None,
         typer.Option(metavar="TABLE", help="Rows to draw residuals and calibration of.", show_default=False),
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Train on --data what it stands beside: descent, or of a field networks."),
+    ] = False,
     title: Annotated[str | None, typer.Option(help="Heading of the page.", show_default=False)] = None,
     delimiter: o.Delimiter = None,
     encoding: o.Encoding = None,
@@ -40,10 +45,12 @@ def report(
     from cumulant.cli.files import check_writable, load_model, size_of
     from cumulant.explain.report import write_report
 
+    if compare and data is None:
+        raise typer.BadParameter("--compare trains on rows: name them with --data")
     check_writable(out)
     loaded = load_model(model)
     rows = None
     if data is not None:
         rows = o.read_table(data, delimiter=delimiter, encoding=encoding, nulls=null, types=type_)
-    write_report(loaded, out, title=title, data=rows)
+    write_report(loaded, out, title=title, data=rows, compare=compare)
     terminal.show(views.listing([("saved", f"{out}, {size_of(out)}; open it in a browser")]))

@@ -26,6 +26,7 @@ from cumulant.solve.mixed import marginal_probabilities
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cumulant.explain.account import Ledger
     from cumulant.lift import Lift
     from cumulant.model import Model
 
@@ -45,7 +46,9 @@ BEYOND = {
 }
 
 
-def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields: int = WIDEST) -> dict[str, Any]:
+def describe(
+    model: Model, *, data: Any = None, rows: Rows | None = None, fields: int = WIDEST, ledger: Ledger | None = None
+) -> dict[str, Any]:
     """Everything a reader may want to know of a model, ready for JSON.
 
     Parameters
@@ -61,6 +64,8 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
         Most fields to show couplings of; a wider model shows the columns most connected (to its target, if it has
         one); beyond 6,000 fields under a symmetry all others are integrated out. Regressions and scores are given for
         as many targets as keep the terms in all below 6,000 and the work to some seconds.
+    ledger
+        What it cost beside what else was run, as `cumulant.compare` gives it; by default its own, by formula.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def describe(model: Model, *, data: Any = None, rows: Rows | None = None, fields
             "field": field_of(model),
             "regressions": [found for target in targets if (found := _regression(model, target)) is not None],
             "held_out": [held_out(model, target, by) for target in targets],
-            "ledger": _ledger(model),
+            "ledger": _ledger(model) if ledger is None else ledger.to_dict(),
             "looked_at": None if rows is None else {"rows": rows.total, "kept": len(rows.x), "fitted": rows.fitted},
             "shown": {
                 "columns": len(columns),

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant import storage
+from cumulant.errors import OptionError
 from cumulant.explain.describe import WIDEST, describe, jsonable
 from cumulant.explain.links import narrowed
 from cumulant.explain.portable import portable
 from cumulant.explain.rows import Rows, look
 from cumulant.explain.structure import diagram_sum
 from cumulant.lift import Boolean, Categorical
+from cumulant.source import open_table
 
 if TYPE_CHECKING:
+    from cumulant.explain.account import Ledger
     from cumulant.model import Model
 
 __all__ = ["write_report"]
@@ -54,7 +57,9 @@ LISTED_COLUMNS = 500
 DIGITS = 7
 
 
-def write_report(model: Model, path: str | Path, *, title: str | None = None, data: Any = None) -> None:
+def write_report(
+    model: Model, path: str | Path, *, title: str | None = None, data: Any = None, compare: bool = False
+) -> None:
     """Write a model as one HTML file that needs no network and sends nothing.
 
     The page shows what was measured, correlations and partial correlations, the strongest couplings, the symmetries of
@@ -76,6 +81,10 @@ def write_report(model: Model, path: str | Path, *, title: str | None = None, da
     data
         Rows to draw residuals and calibration from, as any table. Those the model was fitted to are recognised, and
         each is then judged by the model of the folds it is not in. They do not travel in the page, only counts do.
+    compare
+        Whether to train on ``data`` what the model stands beside, as `cumulant.compare` does, for the table of costs:
+        a line by descent, or of a theory beyond second order a network and an ensemble of them. By default descent is
+        there by formula.
 
     Raises
     ------
@@ -83,6 +92,8 @@ def write_report(model: Model, path: str | Path, *, title: str | None = None, da
         The file cannot be written, or ``data`` cannot be read.
     ColumnError, DataError
         ``data`` does not fit the model.
+    OptionError
+        There is nothing to compare on.
 
     Examples
     --------
@@ -94,14 +105,15 @@ def write_report(model: Model, path: str | Path, *, title: str | None = None, da
     >>> "<title>A line</title>" in path.read_text(encoding="utf-8")
     True
     """
-    storage.write_atomically(path, page(model, title=title, data=data).encode())
+    storage.write_atomically(path, page(model, title=title, data=data, compare=compare).encode())
 
 
-def page(model: Model, *, title: str | None = None, data: Any = None) -> str:
+def page(model: Model, *, title: str | None = None, data: Any = None, compare: bool = False) -> str:
     """The text of the page."""
+    ledger = _beside(model, data) if compare else None
     model = narrowed(model, WIDEST)
     rows = None if data is None else look(model, data)
-    found = describe(model, rows=rows)
+    found = describe(model, rows=rows, ledger=ledger)
     shown = found["couplings"]["columns"]
     columns = [name for name in model.columns if name in set(shown)]
     sums = diagram_sum(model)
@@ -121,6 +133,18 @@ def page(model: Model, *, title: str | None = None, data: Any = None) -> str:
     template = (PAGE / "page.html").read_text(encoding="utf-8")
     # One pass, so that a column named like a placeholder stays a name.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def _beside(model: Model, data: Any) -> Ledger:
+    from cumulant.explain.ledger import compare
+    from cumulant.theory import Gaussian
+
+    if data is None or model.target is None:
+        raise OptionError("a comparison trains on rows for one target: give data=, of a model fitted with target=")
+    table = open_table(data)
+    if not table.repeatable:
+        raise OptionError("a comparison reads the rows more than once: give data= as a file or a table")
+    return compare(table, model.target, theory=None if isinstance(model.theory, Gaussian) else model.theory)
 
 
 def _title(model: Model) -> str:

@@ -9,6 +9,7 @@ const LEDGER_LINES = [
   ["joules", "Energy", (v) => withPrefix(v, "J"), true],
   ["excess_loss", "Loss above the optimum", (v) => percent(v, 2), false],
   ["rmse", "Root mean square error", (v) => figures(v, 4), false],
+  ["log_likelihood", "Log-likelihood of a row", (v) => figures(v, 4), false],
   ["any_target", "Any other target", (v) => v, false],
   ["intervals", "Intervals", (v) => v, false],
   ["merge", "Merge with other rows", (v) => v, false],
@@ -38,8 +39,11 @@ function startLedger() {
     return h("tr", {}, h("th", { scope: "row" }, name),
       values.map((v) => h("td", { class: v === least && least !== null ? "number least" : "number" }, known(v) ? text(v) : "–")));
   });
+  const extent = ledger.held_out
+    ? `${plural(ledger.parameters, "input")}; errors are of ${plural(ledger.held_out, "row")} that were held out`
+    : `${plural(ledger.parameters, "parameter")} and an intercept`;
   body("ledger").append(
-    h("p", { class: "intro" }, `For ${ledger.target}: ${plural(ledger.rows, "row")}, ${plural(ledger.parameters, "parameter")} and an intercept.`),
+    h("p", { class: "intro" }, `For ${ledger.target}: ${plural(ledger.rows, "row")}, ${extent}.`),
     table("What the fit cost", head, rows, { class: "ledger" }),
     h("ul", { class: "plain note" }, ledger.notes.map((note) => h("li", {}, note))));
 }
