@@ -12,6 +12,7 @@ import pytest
 import cumulant as cm
 from commandline import Cli
 from cumulant.errors import CumulantError, DataError, OptionError
+from cumulant.solve.field.bend import Bend
 from cumulant.solve.field.conditioning import condition
 from cumulant.solve.field.density import Component, Mixed, stacked
 from cumulant.solve.field.evidence import _Search, adapted, parts_of, started
@@ -245,6 +246,49 @@ def test_noise_that_varies_is_seen():
     assert width[1] > 3 * width[0]
     constant = cm.fit(table, cm.Field(noise="constant"), target="y", progress=False)
     assert "varies" not in constant.notes[-1]
+
+
+def test_inputs_are_bent_to_what_scipy_finds_most_gaussian():
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    x = np.column_stack([np.exp(rng.normal(size=300)), rng.gamma(2.0, size=300), rng.normal(size=300)])
+    bend = Bend.of(x)
+    for j in range(2):
+        u = (x[:, j] - bend.least[j]) / bend.unit[j]
+        assert bend.power[j] == pytest.approx(stats.boxcox_normmax(1 + u, method="mle"), abs=0.13)
+    assert np.abs(stats.skew(bend(x))).max() < 0.3
+    np.testing.assert_allclose(bend(x).std(axis=0), [1, 1, x[:, 2].std()])
+    np.testing.assert_allclose(bend(x)[:, 2], x[:, 2])
+    line = np.linspace(-50, 50, 999)[:, None] * np.ones(3)
+    assert (np.diff(bend(line), axis=0) > 0).all()
+    assert Bend.of(rng.normal(size=(300, 2))) is None
+
+
+def test_skewed_inputs_are_seen_on_their_scale(tmp_path):
+    rng = np.random.default_rng(0)
+    g = rng.normal(size=(420, 2))
+    table = pd.DataFrame({"a": np.exp(2 * g[:, 0]), "b": g[:, 1], "y": np.sin(2 * g[:, 0]) + g[:, 1]})
+    known, new = table[:120], table[120:]
+    found = cm.fit(known, cm.Field(), target="y", progress=False)
+    assert "bent inputs" in found.notes[-1]
+    error = np.std(found.predict("y", given=new) - new["y"])
+    plain = cm.fit(known, cm.Field((Matern(2.5) + Linear(), Matern(0.5), Laplace())), target="y", progress=False)
+    assert error < 0.5 * np.std(plain.predict("y", given=new) - new["y"])
+    found.save(tmp_path / "m.cumulant")
+    again = cm.load(tmp_path / "m.cumulant").predict("y", given=new)
+    np.testing.assert_allclose(again, found.predict("y", given=new), rtol=1e-12)
+
+
+def test_few_rows_of_many_inputs_are_no_worse_than_a_ridge():
+    ridge = pytest.importorskip("sklearn.linear_model").RidgeCV(np.logspace(-2, 4, 30))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(345, 12)) @ rng.normal(size=(12, 12))
+    y = x @ rng.normal(size=12) + 4 * rng.normal(size=345)
+    table = pd.DataFrame(x, columns=list("abcdefghijkl")).assign(y=y)
+    found = cm.fit(table[:45], cm.Field(), target="y", progress=False)
+    error = np.std(found.predict("y", given=table[45:]) - y[45:])
+    assert error < 1.1 * np.std(ridge.fit(x[:45], y[:45]).predict(x[45:]) - y[45:])
 
 
 # ------------------------------------------------------------------------------------------------ bad input

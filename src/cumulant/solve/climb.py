@@ -17,7 +17,8 @@ import numpy as np
 from cumulant.lift import Boolean, Categorical, Numeric
 from cumulant.solve.auto import solve_gaussian
 from cumulant.solve.field.classes import SCREENED
-from cumulant.solve.field.mixing import ADAPT_ROWS, EACH_SCALE, PRODUCT_INPUTS
+from cumulant.solve.field.law import FieldLaw
+from cumulant.solve.field.mixing import ADAPT_ROWS, PRODUCT_INPUTS
 from cumulant.solve.field.solve import solve_field
 from cumulant.solve.fluctuation import fluctuating
 from cumulant.solve.held_out import class_log_likelihood, log_likelihood, usable_folds
@@ -78,7 +79,7 @@ class Rung:
     obstacle: Callable[[Climb], str | None]
     seconds: Callable[[Climb], float]
     solve: Callable[[Climb], Solved]
-    chosen: Callable[[Climb], float] = lambda _: 1.0
+    chosen: Callable[[Solved], float] = lambda _: 1.0
 
 
 def _order(k: int) -> Rung:
@@ -147,9 +148,9 @@ def _field(climb: Climb) -> Solved:
     return solve_field(climb.m, Field(), climb.prior, np.array([climb.y]), climb.rows)
 
 
-def _field_chosen(climb: Climb) -> float:
-    """A scale for each input, a noise, a shape and a weight, of each propagator."""
-    return 3.0 * (min(len(climb.m.columns), EACH_SCALE) + 2)
+def _field_chosen(found: Solved) -> float:
+    """A weight, tails and a width of each field; for what else its rows chose they have been charged already."""
+    return 3.0 * len(found.law.members) if isinstance(found.law, FieldLaw) else 0.0
 
 
 LADDER: tuple[Rung, ...] = (
@@ -187,7 +188,7 @@ def solve_auto(m: Moments, theory: Auto, prior: str | float | None, target: Inde
         cpu = time.process_time()
         found = rung.solve(climb)
         candidates.append(Candidate(rung.name, _score(found), time.process_time() - cpu))
-        if _pays(best, found, rung.chosen(climb), climb):
+        if _pays(best, found, rung.chosen(found), climb):
             best, at = found, len(candidates) - 1
     return _told(best, candidates, at)
 

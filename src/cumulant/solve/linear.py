@@ -59,9 +59,7 @@ class Factor:
 
     def whiten(self, deviations: Array) -> Array:
         """L⁻¹ (x − μ) for rows (n, p): uncorrelated, of unit variance; (n, r)."""
-        scaled = deviations * self.scale
-        if not self.kept.all():
-            scaled = scaled[:, self.kept]
+        scaled = (deviations * self.scale)[:, self.kept]
         return _triangular(self.lower, scaled.T).T
 
     def inverse(self) -> Array:

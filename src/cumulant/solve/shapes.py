@@ -15,6 +15,8 @@ import numpy as np
 from cumulant.solve import student
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -23,7 +25,10 @@ __all__ = ["Quartic", "Shape", "StudentT", "candidates", "from_state"]
 
 DEGREES = (2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0)
 REACH, POINTS = 12.0, 4801
-SCALE_STEPS, ARRIVED = 50, 1e-9
+# At a million degrees of freedom nothing tells a Student t from a Gaussian.
+MOST_DEGREES = 1e6
+# Steps towards a scale at most, and the relative change that ends them.
+SCALE_STEPS, SETTLED = 50, 1e-9
 # The equations of four couplings contain the sixth moment.
 FEWEST_ROWS = 50
 
@@ -46,14 +51,22 @@ class StudentT:
     @staticmethod
     def fit(z: Array, degrees: float) -> StudentT:
         """The scale of highest likelihood: rows far out count for less (Lange, Little & Taylor, JASA 84 (1989) 881)."""
-        squares = z**2
-        square = float(np.mean(squares)) or 1.0
-        for _ in range(SCALE_STEPS if np.isfinite(degrees) else 0):
-            before, weighted = square, squares / (degrees * square + squares)
-            square *= (degrees + 1) * float(np.mean(weighted)) or 1.0
-            if abs(square - before) < ARRIVED * square:
+        return StudentT.each(z, (degrees,))[0]
+
+    @staticmethod
+    def each(z: Array, degrees: Sequence[float]) -> list[StudentT]:
+        """As `fit`, for several degrees of freedom at once."""
+        own = z**2
+        square = np.full(len(degrees), float(own.mean()) or 1.0)
+        nu = np.minimum(degrees, MOST_DEGREES)
+        for _ in range(SCALE_STEPS):
+            seen = 1 / (own / square[:, None] + nu[:, None])
+            new = np.where(np.isfinite(degrees), (nu + 1) * (seen @ own) / len(z), square)
+            new = np.where(new > 0, new, square)
+            far, square = float(np.abs(new / square - 1).max()), new
+            if far < SETTLED:
                 break
-        return StudentT(degrees, square**0.5)
+        return [StudentT(nu, float(width)) for nu, width in zip(degrees, np.sqrt(square), strict=True)]
 
     @property
     def name(self) -> str:
@@ -72,8 +85,7 @@ class StudentT:
 
     @property
     def _nu(self) -> float:
-        # At a million degrees of freedom nothing tells a Student t from a Gaussian.
-        return min(self.degrees, 1e6)
+        return min(self.degrees, MOST_DEGREES)
 
     def log_density(self, z: Array) -> Array:
         """ln p(z)."""
@@ -190,7 +202,7 @@ def candidates(z: Array, kind: str) -> dict[str, Shape]:
     if kind in ("gaussian", "auto"):
         out["gaussian"] = StudentT.fit(z, np.inf)
     if kind in ("heavy", "auto"):
-        out |= {f"heavy {degrees:g}": StudentT.fit(z, degrees) for degrees in DEGREES}
+        out |= {f"heavy {shape.degrees:g}": shape for shape in StudentT.each(z, DEGREES)}
     if kind in ("quartic", "auto"):
         quartic = Quartic.fit(z)
         if quartic is not None:

@@ -97,7 +97,7 @@ def factored(matrix: Array) -> Array | None:
 
 def heavy_tailed(t: Array) -> StudentT:
     """The Student t, or its Gaussian limit, that makes t (n,) most likely."""
-    each = [StudentT.fit(t, degrees) for degrees in (np.inf, *DEGREES)]
+    each = StudentT.each(t, (np.inf, *DEGREES))
     return max(each, key=lambda shape: float(shape.log_density(t).sum()))
 
 

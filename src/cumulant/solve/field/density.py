@@ -157,10 +157,11 @@ class Mixed:
         return out
 
 
-def stacked(logs: Array) -> Array:
+def stacked(logs: Array, prior: float = 0.0) -> Array:
     """Weights (k,) of the mixture that makes left-out rows most likely, from their log densities under each (n, k).
 
-    The likelihood is concave in the weights, and each step of expectation–maximisation raises it (Yao et al. 2018).
+    The likelihood is concave in the weights, and each step of expectation–maximisation raises it (Yao et al. 2018). A
+    Dirichlet ``prior`` of so many rows of each field keeps few rows from choosing one.
     """
     logs = np.where(np.isfinite(logs), logs, -1e6)
     p = np.exp(logs - logs.max(axis=1, keepdims=True))
@@ -168,5 +169,5 @@ def stacked(logs: Array) -> Array:
     for _ in range(STACKING_STEPS):
         share = p * weights
         share /= share.sum(axis=1, keepdims=True)
-        weights = share.mean(axis=0)
+        weights = (share.sum(axis=0) + prior) / (len(share) + prior * len(weights))
     return np.asarray(weights)

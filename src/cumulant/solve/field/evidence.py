@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cumulant.solve.field.bend import Bend
 from cumulant.solve.field.conditioning import Conditioned, condition, propagated
 from cumulant.theory.averaged import Averaged
 from cumulant.theory.propagators import Constant, Propagator, Sum
@@ -51,12 +52,15 @@ class Hyper:
         Scale of each input (p,), or a map of them (p, r).
     noise
         Variance of η, in units of the amplitude of the first part.
+    bend
+        The scales of the inputs, before the metric; None as they are.
     """
 
     parts: tuple[Propagator, ...]
     amplitudes: Array
     metric: Array
     noise: float
+    bend: Bend | None = None
 
     @property
     def propagator(self) -> Propagator:
@@ -70,10 +74,11 @@ class Hyper:
 
     def mapped(self, x: Array) -> Array:
         """Inputs (n, p) as the propagator sees them."""
+        x = x if self.bend is None else self.bend(x)
         return np.asarray(x * self.metric if self.metric.ndim == 1 else x @ self.metric)
 
     def pulled(self, gradient: Array) -> Array:
-        """Gradients with respect to mapped inputs (n, r) as those with respect to the inputs (n, p)."""
+        """Gradients with respect to mapped inputs (n, r) as those with respect to inputs on their scales (n, p)."""
         return np.asarray(gradient * self.metric if self.metric.ndim == 1 else gradient @ self.metric.T)
 
     def conditioned(self, z: Array, y: Array, relative: Array) -> Conditioned | None:
@@ -94,10 +99,10 @@ def composed(parts: tuple[Propagator, ...], amplitudes: Array) -> Propagator:
     return out + Constant(LEVEL)
 
 
-def started(parts: tuple[Propagator, ...], inputs: int) -> Hyper:
+def started(parts: tuple[Propagator, ...], inputs: int, bend: Bend | None = None) -> Hyper:
     """Equal scales, so that rows are about a unit apart."""
     each = np.full(inputs, max(inputs, 1) ** -0.5)
-    return Hyper(parts, np.full(len(parts) - 1, START_AMPLITUDE), each, START_NOISE)
+    return Hyper(parts, np.full(len(parts) - 1, START_AMPLITUDE), each, START_NOISE, bend)
 
 
 def adapted(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.measure.threads import cores, one_blas_thread
+from cumulant.solve.field.bend import Bend
 from cumulant.solve.field.conditioning import carried, factored, propagated
 from cumulant.solve.field.evidence import LEAST_NOISE, Hyper
 from cumulant.solve.field.scale import Scale
@@ -109,7 +110,7 @@ class Member:
         return np.concatenate(means), np.concatenate(variances)
 
     def response(self, x: Array) -> Array:
-        """∇ of the latent mean field (n, p) at standardised inputs (n, p)."""
+        """∇ of the latent mean field (n, p) by inputs on their scales, at standardised inputs (n, p)."""
         return self.hyper.pulled(self.hyper.propagator.gradient(self.hyper.mapped(x), self._z, self.dual))
 
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -124,6 +125,8 @@ class Member:
             "shape": self.shape.state(),
             "weight": self.weight,
         }
+        if h.bend is not None:
+            arrays["bend"] = h.bend.to_state()
         if self.strength is not None:
             more, meta["strength"] = self.strength.to_state()
             arrays |= {f"strength.{name}": value for name, value in more.items()}
@@ -133,7 +136,8 @@ class Member:
     def from_state(cls, arrays: dict[str, NDArray[Any]], meta: dict[str, Any], rows: Array) -> Member:
         """The member that `to_state` described."""
         parts = tuple(from_plain(part) for part in meta["parts"])
-        hyper = Hyper(parts, arrays["amplitudes"], arrays["metric"], float(meta["noise"]))
+        bend = Bend.from_state(arrays["bend"]) if "bend" in arrays else None
+        hyper = Hyper(parts, arrays["amplitudes"], arrays["metric"], float(meta["noise"]), bend)
         shape = from_state([float(number) for number in meta["shape"]])
         # The same layout, so that products are rounded the same.
         rows, strength = np.ascontiguousarray(rows), None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.errors import DataError
+from cumulant.solve.field.bend import Bend
 from cumulant.solve.field.conditioning import heavy_tailed
 from cumulant.solve.field.density import Component, stacked
 from cumulant.solve.field.evidence import Hyper, adapted, parts_of, started
@@ -42,7 +43,9 @@ FLOWS, FLOW_STEPS, FLOW_WORTH = 5, 8, 0.01
 SCREEN_ROWS, MOST_LARGE = 2000, 3
 # Noise is raised so often and by this factor where the propagator of all rows is singular to rounding.
 FIRMER_STEPS, FIRMER = 8, 10.0
-CRITERIA = ("left out", "evidence")
+CRITERIA = ("evidence", "left out")
+# Rows that each field of the mixture is worth beforehand.
+PRIOR_ROWS = 1.0
 # Beyond so many inputs each has no scale of its own; none are combined; a product over inputs is too slow.
 EACH_SCALE, COMBINED, PRODUCT_INPUTS = 400, 200, 60
 # A member of less weight is left out.
@@ -63,6 +66,9 @@ class _Tried:
         Of each row from the others, on the latent scale (n,).
     logs
         Log density of each row (n,).
+    chosen
+        Numbers that were chosen by the very rows that judge them, each of which makes them likelier by some nat that
+        new rows will not have (Akaike, IEEE Trans. Autom. Control 19 (1974) 716).
     """
 
     member: Member
@@ -70,11 +76,17 @@ class _Tried:
     mean: Array
     size: Array
     logs: Array
+    chosen: int
+
+    @property
+    def fair(self) -> Array:
+        """Log density of each row as of a new one (n,)."""
+        return np.asarray(self.logs - self.chosen / len(self.logs))
 
     @property
     def left_out(self) -> float:
         """Mean log-likelihood of a row from the others."""
-        return float(self.logs.mean())
+        return float(self.fair.mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +103,15 @@ class Mixing:
         What was asked for.
     elements
         Images and signs of a group that acts on the inputs (E, p), which propagators are averaged over.
+    bends
+        Whether inputs are tried on scales of their own as well.
     """
 
     x: Array
     y: Array
     theory: Field
     elements: tuple[Index, Index] | None = None
+    bends: bool = True
 
     @cached_property
     def spread(self) -> Array:
@@ -115,14 +130,17 @@ class Mixing:
         weights = _weights(tried)
         tried = [tried[i] for i in np.argsort(-weights, kind="stable") if weights[i]]
         if screen is not self:
-            tried = [self._conditioned(one.member.hyper, one.member.scale, one.name) for one in tried[:MOST_LARGE]]
+            tried = [
+                self._conditioned(one.member.hyper, one.member.scale, one.name, one.chosen)
+                for one in tried[:MOST_LARGE]
+            ]
         tried = self._strengthened(tried)
         weights = _weights(tried)
         kept = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i]]
         shown = ", ".join(f"{tried[i].name} {weights[i]:.0%} ({tried[i].left_out:.4g})" for i in kept)
         note = f"mixed by the likelihood of left-out rows, in nats a row in brackets: {shown}"
         members = tuple(replace(tried[i].member, weight=float(weights[i])) for i in kept)
-        logs = np.column_stack([tried[i].logs + np.log(weights[i]) for i in kept])
+        logs = np.column_stack([tried[i].fair + np.log(weights[i]) for i in kept])
         held_out = float(np.logaddexp.reduce(logs, axis=1).mean())
         left_out = LeftOut.of(self.y, [(tried[i].mean, tried[i].size) for i in kept])
         return members, (self._told([tried[i] for i in kept], weights[kept], held_out), note), held_out, left_out
@@ -151,10 +169,22 @@ class Mixing:
         best = max(tried, key=lambda one: one.left_out)
         scale = best.member.scale
         tried += [self._adapted(kind, scale, ways[0]) for kind in kinds[1:]]
-        tried += [self._adapted(kinds[0], scale, way) for way in ways[1:]]
+        if self._bend is not None:
+            tried += [self._adapted(kind, scale, ways[0], self._bend) for kind in kinds]
+        for way in ways[1:]:
+            tried += [self._adapted(kind, scale, way) for kind in (kinds[0], kinds[-1])]
+            tried += [] if self._bend is None else [self._adapted(kinds[0], scale, way, self._bend)]
+        if self.elements is None and self.theory.chosen is None:
+            tried.append(self._adapted((Linear(),), scale, ways[0], each=False))
         if self.theory.metric in ("auto", "full") and 1 < self.x.shape[1] <= COMBINED:
             tried += self._flown(best, ways[0])
         return tried
+
+    @cached_property
+    def _bend(self) -> Bend | None:
+        """Scales of the inputs; a group that acts on them knows them as they are."""
+        wanted = self.bends and self.elements is None and self.theory.chosen is None and self.x.shape[1] <= EACH_SCALE
+        return Bend.of(self.x) if wanted else None
 
     def _propagators(self) -> list[Parts]:
         kinds: list[Parts] = [(Matern(2.5), Linear()), (Matern(0.5),)]
@@ -166,10 +196,13 @@ class Mixing:
             return kinds
         return [tuple(averaged_over(part, *self.elements) for part in parts) for parts in kinds]
 
-    def _adapted(self, parts: Parts, scale: Scale, criterion: str) -> _Tried:
-        each = self.theory.metric != "unit" and self.x.shape[1] <= EACH_SCALE
-        hyper = self._found(started(parts, self.x.shape[1]), scale, criterion, STEPS, each=each)
-        return self._conditioned(hyper, scale, f"{named(parts)} of {scale.name} by {criterion}")
+    def _adapted(
+        self, parts: Parts, scale: Scale, criterion: str, bend: Bend | None = None, *, each: bool = True
+    ) -> _Tried:
+        each = each and self.theory.metric != "unit" and self.x.shape[1] <= EACH_SCALE
+        hyper = self._found(started(parts, self.x.shape[1], bend), scale, criterion, STEPS, each=each)
+        name = f"{named(parts)} of {'' if bend is None else 'bent inputs and '}{scale.name} by {criterion}"
+        return self._conditioned(hyper, scale, name, _chosen(hyper, criterion, each=each))
 
     def _flown(self, start: _Tried, criterion: str) -> list[_Tried]:
         """The metric's flow M ← ⟨∇ȳ ∇ȳᵀ⟩ from a field with a scale for each input: the most likely of its steps."""
@@ -182,7 +215,7 @@ class Mixing:
             hyper = replace(member.hyper, metric=root)
             hyper = self._found(hyper, member.scale, criterion, FLOW_STEPS, each=False)
             name = f"{named(hyper.parts)} of combined inputs and {member.scale.name} by {criterion}"
-            flow.append(self._conditioned(hyper, member.scale, name))
+            flow.append(self._conditioned(hyper, member.scale, name, start.chosen))
             member = flow[-1].member
             if flow[-1].left_out < flow[-2].left_out + FLOW_WORTH:
                 break
@@ -194,7 +227,7 @@ class Mixing:
         dither = scale.forward(self.spread[some]) - z
         return adapted(self.x[some], z, np.ones(len(z)), dither, start, steps, each=each, criterion=criterion)[0]
 
-    def _conditioned(self, hyper: Hyper, scale: Scale, name: str) -> _Tried:
+    def _conditioned(self, hyper: Hyper, scale: Scale, name: str, chosen: int) -> _Tried:
         z, ones, mapped = scale.forward(self.y), np.ones(len(self.y)), hyper.mapped(self.x)
         for _ in range(FIRMER_STEPS):
             known = hyper.conditioned(mapped, z, ones)
@@ -211,11 +244,11 @@ class Mixing:
         mean, size = z - residual, np.sqrt(variance)
         shape = heavy_tailed((scale.forward(self.spread) - mean) / size)
         member = Member(hyper, self.x, ones, known.dual, known.amplitude, scale, shape, 1.0)
-        return self._scored(member, name, mean, size)
+        return self._scored(member, name, mean, size, chosen)
 
-    def _scored(self, member: Member, name: str, mean: Array, size: Array) -> _Tried:
+    def _scored(self, member: Member, name: str, mean: Array, size: Array, chosen: int) -> _Tried:
         logs = Component(1.0, mean, size, member.shape, member.scale).log_prob(self.spread)
-        return _Tried(member, name, mean, size, logs)
+        return _Tried(member, name, mean, size, logs, chosen)
 
     def _strengthened(self, tried: list[_Tried]) -> list[_Tried]:
         """The same, the strength of the fluctuation varying where left-out rows are likelier for it."""
@@ -233,15 +266,20 @@ class Mixing:
             root = np.sqrt(factor)
             member = replace(one.member, strength=strength, shape=heavy_tailed(u / root))
             name = f"{one.name} with noise that varies"
-            out.append(self._scored(member, name, one.mean, one.size * root))
+            out.append(self._scored(member, name, one.mean, one.size * root, one.chosen))
         return out
 
 
 def _weights(tried: list[_Tried]) -> Array:
     """Weights of the mixture, 0 where they are small."""
-    weights = stacked(np.column_stack([one.logs for one in tried]))
+    weights = stacked(np.column_stack([one.fair for one in tried]), PRIOR_ROWS)
     weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
     return weights / weights.sum()
+
+
+def _chosen(hyper: Hyper, criterion: str, *, each: bool) -> int:
+    """Numbers that left-out rows chose: scales, amplitudes and noise, where they are what it was adapted by."""
+    return (len(hyper.metric) if each else 1) + len(hyper.parts) if criterion == "left out" else 0
 
 
 def named(parts: Parts) -> str:

@@ -157,9 +157,10 @@ def _members(
         return whole.members()
     some = sampled(len(y))
     # Metric and noise are adapted further where rows are as dense as they are.
-    metric = "diagonal" if theory.metric == "auto" else theory.metric
-    first = replace(whole, x=x[some], y=y[some], theory=replace(theory, metric=metric, noise="constant"))
-    return of_many_rows(first.members()[0], x, y, whole.spread, flows=theory.metric in ("auto", "full"))
+    metric, flows = "diagonal" if theory.metric == "auto" else theory.metric, theory.metric in ("auto", "full")
+    theory = replace(theory, metric=metric, noise="constant")
+    first = replace(whole, x=x[some], y=y[some], theory=theory, bends=False)
+    return of_many_rows(first.members()[0], x, y, whole.spread, flows=flows)
 
 
 def _threads(n: int) -> AbstractContextManager[Any]:
