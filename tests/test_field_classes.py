@@ -12,10 +12,12 @@ from sklearn.svm import SVC
 
 import cumulant as cm
 from cumulant.errors import OptionError
+from cumulant.explain.describe import describe
 from cumulant.sklearn import FreeEnergyClassifier
 from cumulant.solve.field import classes, solve
 from cumulant.solve.field.class_blocks import ClassBlocks, condition_blocks
 from cumulant.solve.field.classes import condition_classes
+from cumulant.solve.field.left_out import LeftOutClasses
 from cumulant.theory.propagators import RBF, Laplace, Linear, Matern
 
 
@@ -164,7 +166,7 @@ def test_bad_tables_get_an_answer_or_a_reason():
 def test_blocks_foretell_new_rows_as_well_as_they_say():
     x, y = arrays(900)
     chosen = classes.candidates(2, product=True)
-    found = condition_blocks(x, y, 3, chosen, 250)
+    found, told = condition_blocks(x, y, 3, chosen, 250)
     assert isinstance(found, ClassBlocks)
     assert len(found.blocks) == 4
     assert len(found.given) == len(y)
@@ -175,12 +177,13 @@ def test_blocks_foretell_new_rows_as_well_as_they_say():
     own = np.log(p[np.arange(2000), truth]).mean()
     assert own > np.log(few[np.arange(2000), truth]).mean() + 0.01
     assert own == pytest.approx(found.left_out, abs=0.03)
-    assert condition_blocks(x, y, 3, [RBF(0.7)], 900).probabilities(new).argmax(axis=1).shape == (2000,)
+    assert np.log(told[np.arange(900), y]).mean() == pytest.approx(found.left_out)
+    assert condition_blocks(x, y, 3, [RBF(0.7)], 900)[0].probabilities(new).argmax(axis=1).shape == (2000,)
 
 
 def test_a_row_is_answered_by_its_block_and_by_all():
     x, y = arrays(200)
-    found = condition_blocks(x, y, 3, [RBF(0.7)], 120)
+    found, _ = condition_blocks(x, y, 3, [RBF(0.7)], 120)
     z = (x - found.whole.centre) / found.whole.width
     left = z @ found.partition.directions[0] <= found.partition.cuts[0]
     by_block = [condition_classes(x[some], y[some], 3, [RBF(0.7)]).probabilities(x) for some in (left, ~left)]
@@ -203,3 +206,33 @@ def test_classes_that_are_in_one_block_alone_and_a_model_that_is_kept(tmp_path, 
     np.testing.assert_allclose(again, p, atol=1e-12)
     model.report(tmp_path / "page.html")
     assert "blocks of near rows" in (tmp_path / "page.html").read_text("utf-8")
+
+
+# ---------------------------------------------------------------------------------- judged by the rows themselves
+
+
+def test_rows_left_out_judge_without_being_given_again(tmp_path):
+    table = rings(300)
+    model = cm.fit(table, cm.Field(), target="ring")
+    model.save(tmp_path / "rings.cumulant")
+    found = describe(cm.load(tmp_path / "rings.cumulant"))["held_out"]
+    rows = next(entry["rows"] for entry in found if entry["target"] == "ring")
+    assert rows["each"]
+    assert rows["held_out"]
+    assert rows["rows"] == 300
+    new = rings(4000, 1)
+    p = model.predict("ring", given=new.drop(columns="ring"), output="density")
+    log_loss = -np.log(p.to_numpy()[np.arange(len(new)), p.columns.get_indexer(new["ring"])]).mean()
+    assert rows["log_loss"] == pytest.approx(log_loss, abs=0.06)
+    assert rows["accuracy"] == pytest.approx((p.idxmax(axis=1) == new["ring"]).mean(), abs=0.04)
+    # Where it says so with a probability, it is so as often.
+    sizes = np.array([entry["cases"] for entry in rows["reliability"]])
+    off = np.array([entry["observed"] - entry["predicted"] for entry in rows["reliability"]])
+    assert (np.abs(off) * sizes).sum() / sizes.sum() < 0.04
+
+
+def test_of_many_rows_some_judge():
+    level = np.arange(70_000) % 2
+    told = LeftOutClasses.of(level, np.tile([0.25, 0.75], (70_000, 1)))
+    assert told.probability.shape == (35_000, 2)
+    assert told.level.tolist() == level[::2].tolist()

@@ -11,6 +11,7 @@ from cumulant.errors import CumulantError
 from cumulant.explain.judges import Judges
 from cumulant.explain.theories import cross_validate
 from cumulant.lift import Boolean, Categorical
+from cumulant.solve.field.class_law import ClassLaw
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.left_out import displaced
 from cumulant.solve.predictive import Predictive
@@ -43,6 +44,8 @@ def held_out(model: Model, target: str, by: Judges | None = None) -> dict[str, A
         out |= _from_folds(model, target, by)
     if isinstance(model.law, FieldLaw) and target == model.target and (by is None or by.held_out):
         out["rows"] = _left_out(model.law)
+    elif isinstance(model.law, ClassLaw) and target == model.target and (by is None or by.held_out):
+        out["rows"] = _left_out_classes(model.law)
     elif by is not None:
         judge = _categories if isinstance(lift, (Categorical, Boolean)) else _numbers
         out["rows"] = judge(by, model.schema.independent_of(target))
@@ -87,6 +90,13 @@ def _left_out(law: FieldLaw) -> dict[str, Any] | None:
     return judged | {"held_out": True, "each": True}
 
 
+def _left_out_classes(law: ClassLaw) -> dict[str, Any] | None:
+    if law.left_out is None:
+        return None
+    told = law.left_out
+    return _judged_classes(told.level, told.probability.astype(np.float64)) | {"held_out": True, "each": True}
+
+
 def _judged(value: Array, mean: Array, scale: Array, pit: Array, logs: Array) -> dict[str, Any]:
     return {
         "kind": "number",
@@ -121,11 +131,14 @@ def _categories(by: Judges, at: NDArray[np.int64]) -> dict[str, Any] | None:
         p[part] = law.probabilities(by.x[part], at)
     p, values = p[present], by.x[present][:, at]
     level = np.argmax(np.column_stack([1 - values.sum(axis=1), values]), axis=1)
+    return _judged_classes(level, p) | {"held_out": by.held_out}
+
+
+def _judged_classes(level: NDArray[Any], p: Array) -> dict[str, Any]:
     share = np.bincount(level, minlength=p.shape[1]) / len(level)
     tiny = np.finfo(float).tiny
     return {
         "kind": "category",
-        "held_out": by.held_out,
         "rows": len(level),
         "accuracy": float((p.argmax(axis=1) == level).mean()),
         "most_frequent": float(share.max()),
@@ -135,7 +148,7 @@ def _categories(by: Judges, at: NDArray[np.int64]) -> dict[str, Any] | None:
     }
 
 
-def _reliability(p: Array, level: NDArray[np.int64]) -> list[dict[str, Any]]:
+def _reliability(p: Array, level: NDArray[Any]) -> list[dict[str, Any]]:
     """Of all probabilities given to any level, how often the level was the one, bin by bin."""
     was = np.zeros(p.shape, dtype=bool)
     was[np.arange(len(p)), level] = True

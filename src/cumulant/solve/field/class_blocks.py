@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cumulant.solve.field.classes import ClassField, left_out
+from cumulant.solve.field.classes import ClassField, left_out, log_of
 from cumulant.solve.field.density import stacked
 from cumulant.solve.field.partition import Partition
 
@@ -104,20 +104,24 @@ class ClassBlocks:
 
 def condition_blocks(
     x: Array, y: Index, classes: int, candidates: Sequence[Propagator], most: int
-) -> ClassField | ClassBlocks:
-    """Condition on rows (n, q) of classes (n,), in blocks of at most ``most`` where there are more."""
+) -> tuple[ClassField | ClassBlocks, Array]:
+    """Condition on rows (n, q) of classes (n,), in blocks of at most ``most`` where there are more.
+
+    Also returns the probability of each class in each row (n, C) by the others.
+    """
     if len(y) <= most:
-        return left_out(x, y, classes, candidates)[0]
+        return left_out(x, y, classes, candidates)
     spread = np.linspace(0, len(y) - 1, most).astype(np.int64)
-    whole, logs = left_out(x[spread], y[spread], classes, candidates)
-    seen = np.empty((len(y), 2))
-    seen[:, 0] = np.log(np.maximum(whole.probabilities(x)[np.arange(len(y)), y], np.finfo(float).tiny))
-    seen[spread, 0] = logs
+    whole, told = left_out(x[spread], y[spread], classes, candidates)
+    by_whole = whole.probabilities(x)
+    by_whole[spread] = told
+    by_blocks = np.empty_like(by_whole)
     partition, blocks = Partition.of((x - whole.centre) / whole.width, most)
     fields = []
     for rows in blocks:
-        field, seen[rows, 1] = left_out(x[rows], y[rows], classes, candidates)
+        field, by_blocks[rows] = left_out(x[rows], y[rows], classes, candidates)
         fields.append(field)
-    weight = stacked(seen)
-    score = np.logaddexp.reduce(seen + np.log(np.maximum(weight, np.finfo(float).tiny)), axis=1).mean()
-    return ClassBlocks(whole, partition, tuple(fields), float(weight[1]), float(score), len(y))
+    weight = stacked(np.column_stack([log_of(by_whole, y), log_of(by_blocks, y)]))
+    told = weight[0] * by_whole + weight[1] * by_blocks
+    score = float(log_of(told, y).mean())
+    return ClassBlocks(whole, partition, tuple(fields), float(weight[1]), score, len(y)), told

@@ -9,6 +9,7 @@ import numpy as np
 
 from cumulant.solve.field.class_blocks import ClassBlocks
 from cumulant.solve.field.classes import ClassField
+from cumulant.solve.field.left_out import LeftOutClasses
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.mixed import level_drawn, level_of
 from cumulant.solve.target_law import BesideGaussian
@@ -41,6 +42,8 @@ class ClassLaw(BesideGaussian):
         The fields that the target is a function of.
     field
         p(class | x), the reference level first.
+    left_out
+        What the other rows say of each row that it was conditioned on; None in files that do not tell.
     """
 
     base: GaussianLaw
@@ -49,6 +52,7 @@ class ClassLaw(BesideGaussian):
     fixed: Array
     inputs: Index
     field: ClassField | ClassBlocks
+    left_out: LeftOutClasses | None = None
 
     @property
     def targets(self) -> Index:
@@ -121,6 +125,8 @@ class ClassLaw(BesideGaussian):
         """Arrays and plain data that determine it."""
         arrays, base = self.base.to_state()
         arrays |= {"visible": self.visible, "fixed": self.fixed, "inputs": self.inputs, "indicators": self.indicators}
+        if self.left_out is not None:
+            arrays |= {f"left_out.{name}": getattr(self.left_out, name) for name in ("level", "probability")}
         more, meta = self.field.to_state()
         return arrays | more, {"base": base, **meta}
 
@@ -130,4 +136,8 @@ class ClassLaw(BesideGaussian):
         kind = ClassBlocks if "blocks" in meta else ClassField
         base = GaussianLaw.from_state(arrays, meta["base"])
         field = kind.from_state(arrays, meta)
-        return cls(base, arrays["indicators"], arrays["visible"], arrays["fixed"], arrays["inputs"], field)
+        told = [arrays[name] for name in ("left_out.level", "left_out.probability") if name in arrays]
+        left_out = LeftOutClasses(*told) if told else None
+        return cls(
+            base, arrays["indicators"], arrays["visible"], arrays["fixed"], arrays["inputs"], field, left_out,
+        )  # fmt: skip

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["ClassField", "Member", "candidates", "condition_classes", "left_out"]
+__all__ = ["ClassField", "Member", "candidates", "condition_classes", "left_out", "log_of"]
 
 # Rows that candidates are compared on; those that matter there are conditioned on all rows.
 SCREENED = 1000
@@ -177,7 +177,7 @@ def condition_classes(x: Array, y: Index, classes: int, candidates: Sequence[Pro
 def left_out(
     x: Array, y: Index, classes: int, candidates: Sequence[Propagator], seed: int = 0
 ) -> tuple[ClassField, Array]:
-    """As `condition_classes`, and ln p of the class of each row (n,) by the others."""
+    """As `condition_classes`, and the probability of each class in each row (n, C) by the others."""
     centre, width = x.mean(axis=0), x.std(axis=0)
     width[~(width > 0)] = 1.0
     rows = (x - centre) / width
@@ -187,14 +187,14 @@ def left_out(
     target = _contrast(y, classes)
     mean = target.mean(axis=0)
     screened = [_by_spectrum(k, rows[some], target[some] - mean) for k in candidates]
-    members, logs = _mixed(screened, y[some], mean)
+    members, told = _mixed(screened, y[some], mean)
     if len(some) < len(y):
         best = sorted(members, key=lambda member: -member.weight)[:MOST]
         first = _by_factors(best[0], rows, target - mean, NEAR)
         near = (first.noise / best[0].noise,)
         rest = [_by_factors(member, rows, target - mean, near) for member in best[1:]]
-        members, logs = _mixed([first, *rest], y, mean)
-    return ClassField(rows, centre, width, tuple(members), float(logs.mean())), logs
+        members, told = _mixed([first, *rest], y, mean)
+    return ClassField(rows, centre, width, tuple(members), float(log_of(told, y).mean())), told
 
 
 def _named(propagator: Propagator) -> str:
@@ -270,11 +270,10 @@ def _left(candidate: Propagator, noise: float, scale: float, dual: Array, own: A
 
 
 def _mixed(parts: Sequence[_Left], y: Index, mean: Array) -> tuple[list[Member], Array]:
-    """Members of more than a token weight, and the log probability of each row left out (n,)."""
+    """Members of more than a token weight, and the probability of each class in each row left out (n, C)."""
     links = [_link(part.fields + mean, y) for part in parts]
-    logs = np.column_stack(
-        [_log_link(part.fields + mean, *link)[np.arange(len(y)), y] for part, link in zip(parts, links, strict=True)]
-    )
+    each = [np.exp(_log_link(part.fields + mean, *link)) for part, link in zip(parts, links, strict=True)]
+    logs = np.column_stack([log_of(p, y) for p in each])
     weight = stacked(logs)
     keep = np.flatnonzero(weight >= min(FEWEST, weight.max()))
     weight = stacked(logs[:, keep])
@@ -282,7 +281,7 @@ def _mixed(parts: Sequence[_Left], y: Index, mean: Array) -> tuple[list[Member],
     for i, part in zip(keep.tolist(), weight.tolist(), strict=True):
         k, noise, scale, dual, *_ = parts[i]
         members.append(Member(k, noise, scale, dual, mean, *links[i], part))
-    return members, np.logaddexp.reduce(logs[:, keep] + np.log(weight), axis=1)
+    return members, np.sum([part * each[i] for i, part in zip(keep, weight, strict=True)], axis=0)
 
 
 def _link(f: Array, y: Index) -> tuple[float, Array]:
@@ -309,6 +308,11 @@ def _link(f: Array, y: Index) -> tuple[float, Array]:
     bounds = [(np.log(1e-2), np.log(1e3))] + [(None, None)] * classes
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100}).x
     return float(np.exp(found[0])), found[1:]
+
+
+def log_of(p: Array, y: Index) -> Array:
+    """ln p of the class of each row (n,), of probabilities (n, C)."""
+    return np.asarray(np.log(np.maximum(p[np.arange(len(y)), y], np.finfo(float).tiny)))
 
 
 def _log_link(f: Array, slope: float, offset: Array) -> Array:

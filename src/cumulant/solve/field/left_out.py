@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["LeftOut", "displaced"]
+__all__ = ["LeftOut", "LeftOutClasses", "displaced"]
 
 # Multiples of it are evenly spread modulo 1, however many there are.
 _GOLDEN = 0.6180339887498949
+# Probabilities of classes of left-out rows that are kept.
+JUDGED_NUMBERS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,28 @@ class LeftOut:
         """The predictive distribution of each row from the others."""
         parts = zip(members, self.mean.astype(np.float64), self.size.astype(np.float64), strict=True)
         return Mixed("", tuple(Component(m.weight, mean, size, m.shape, m.scale) for m, mean, size in parts))
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOutClasses:
+    """The class of each row, of many rows some, and the probability of each class where the row is left out.
+
+    Parameters
+    ----------
+    level
+        The class (n,).
+    probability
+        Of each class (n, C).
+    """
+
+    level: NDArray[np.int32]
+    probability: NDArray[np.float32]
+
+    @staticmethod
+    def of(level: NDArray[np.int64], probability: Array) -> LeftOutClasses:
+        """Of at most `JUDGED_NUMBERS` probabilities, of rows evenly spread."""
+        some = slice(None, None, 1 + probability.size // JUDGED_NUMBERS)
+        return LeftOutClasses(level[some].astype(np.int32), probability[some].astype(np.float32))
 
 
 def displaced(y: Array) -> Array:

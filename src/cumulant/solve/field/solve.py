@@ -18,6 +18,7 @@ from cumulant.solve.field.class_law import ClassLaw
 from cumulant.solve.field.classes import candidates
 from cumulant.solve.field.large import of_many_rows, sampled
 from cumulant.solve.field.law import FieldLaw
+from cumulant.solve.field.left_out import LeftOutClasses
 from cumulant.solve.field.mixing import PRODUCT_INPUTS, Mixing
 from cumulant.solve.field.rows import usable, varying
 from cumulant.solve.field.several import FieldsLaw
@@ -127,8 +128,8 @@ def _one(
         chosen = theory.chosen or candidates(len(inputs), product=len(inputs) <= PRODUCT_INPUTS)
         with _threads(len(table)):
             level = level_of(table[:, targets])
-            field = condition_blocks(table[:, inputs], level, 1 + len(targets), chosen, DENSE_ROWS)
-        mixed = ClassLaw(law, targets, visible, fixed, inputs, field)
+            field, told = condition_blocks(table[:, inputs], level, 1 + len(targets), chosen, DENSE_ROWS)
+        mixed = ClassLaw(law, targets, visible, fixed, inputs, field, LeftOutClasses.of(level, told))
         return Solved(mixed, base.prior, (*base.notes, *notes, field.note), warnings, field.left_out, theory)
     y = int(targets[0])
     quotient = None
