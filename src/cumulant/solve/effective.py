@@ -19,6 +19,8 @@ import numpy as np
 
 from cumulant.diagrams import evaluate_each, of_loops
 from cumulant.measure.monomials import Monomials, complete
+from cumulant.solve.lines import interpolated
+from cumulant.theory.zoom import zoomed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Integrated", "integrate_out"]
 
-# Nodes of y that Γ is computed at, and interpolated to; where to look, how often more closely, and to what depth.
-NODES, FINE, REACH, ZOOMS, DEPTH = 25, 129, 12.0, 3, 20.0
+# Nodes of y that Γ is computed at; where to look, how often more closely, and to what depth.
+NODES, REACH, ZOOMS, DEPTH = 25, 12.0, 3, 20.0
 # Newton's steps, their greatest length in standard units, and when they have arrived.
 STEPS, LONGEST, ARRIVED = 25, 1.5, 1e-9
 # Γ is judged where the density is not below e⁻⁸ of its peak: there no two-loop term may be larger, and there may be no
@@ -71,12 +73,13 @@ def integrate_out(action: PolynomialAction, precision: Array, u: Array, target: 
     theory = _Restricted(action, target, free)
     coefficients = theory.coefficients(u)
     guess = _line(precision, u, target, free)
-    low, high = np.full(len(u), -REACH), np.full(len(u), REACH)
-    for _ in range(ZOOMS):
-        y = np.linspace(low, high, NODES, axis=1)
-        low, high = _narrowed(y, theory.at(coefficients, y, guess).one_loop)
-    y = np.linspace(low, high, NODES, axis=1)
-    points = theory.at(coefficients, y, guess)
+
+    def points_between(low: Array, high: Array) -> _Points:
+        return theory.at(coefficients, np.linspace(low, high, NODES, axis=1), guess)
+
+    reach = np.full(len(u), REACH)
+    low, high = zoomed(lambda *ends: points_between(*ends).one_loop, reach, depth=DEPTH, times=ZOOMS)
+    points = points_between(low, high)
     two = np.where(points.minimum, theory.two_loops(points), 0.0)
     gamma = points.one_loop + two
     least = gamma.min(axis=1, keepdims=True)
@@ -84,8 +87,8 @@ def integrate_out(action: PolynomialAction, precision: Array, u: Array, target: 
     last = np.where(matters, np.abs(two), 0.0).max(axis=1)
     trusted = (points.minimum | ~matters).all(axis=1) & (last <= SMALL) & np.isfinite(last)
     wide = np.sqrt(np.diag(np.linalg.pinv(precision))[free])
-    trusted &= ~theory.other_minima(y, points, matters, wide)
-    fine, weights = _interpolated(y, gamma - least)
+    trusted &= ~theory.other_minima(points, matters, wide)
+    fine, weights = interpolated(gamma, low, high)
     return Integrated(fine, weights, last, trusted)
 
 
@@ -94,24 +97,6 @@ def _line(precision: Array, u: Array, target: int, free: Index) -> tuple[Array, 
     known = np.setdiff1d(np.arange(u.shape[1]), [*free, target])
     response = -np.linalg.pinv(precision[np.ix_(free, free)])
     return response @ precision[np.ix_(free, known)] @ u[:, known].T, response @ precision[free, target]
-
-
-def _narrowed(y: Array, gamma: Array) -> tuple[Array, Array]:
-    there = gamma.min(axis=1, keepdims=True) + DEPTH > gamma
-    first, last = np.argmax(there, axis=1), y.shape[1] - 1 - np.argmax(there[:, ::-1], axis=1)
-    step = y[:, 1] - y[:, 0]
-    return y[:, 0] + (first - 1) * step, y[:, 0] + (last + 1) * step
-
-
-def _interpolated(y: Array, gamma: Array) -> tuple[Array, Array]:
-    from scipy.interpolate import CubicSpline
-
-    share, fine = np.linspace(0.0, 1.0, y.shape[1]), np.linspace(0.0, 1.0, FINE)
-    nodes = y[:, :1] + (y[:, -1:] - y[:, :1]) * fine
-    # Far up a wall Γ may be anything; a spline must not ring from there.
-    between = CubicSpline(share, np.minimum(gamma, 2 * DEPTH), axis=1)(fine)
-    weights = np.exp(-np.maximum(between, -1.0))
-    return nodes, weights / (weights.sum(axis=1, keepdims=True) * (nodes[:, 1] - nodes[:, 0])[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,14 +182,15 @@ class _Restricted:
         total = sum((evaluate_each(d, g, couplings) for d in found), np.zeros(len(g)))
         return -np.asarray(total).reshape(points.one_loop.shape)
 
-    def other_minima(self, y: Array, points: _Points, matters: Mask, wide: Array) -> Mask:
+    def other_minima(self, points: _Points, matters: Mask, wide: Array) -> Mask:
         """Rows in which another minimum is not negligible beside the one that was found (n,)."""
-        some = np.linspace(0, y.shape[1] - 1, SEARCHED + 2).round().astype(np.int64)[1:-1]
-        z = points.z.reshape(self.m, *y.shape)[:, :, some]
-        stiffness = np.einsum("iin->in", points.curvature).reshape(self.m, *y.shape)[:, :, some]
+        shape = matters.shape
+        some = np.linspace(0, shape[1] - 1, SEARCHED + 2).round().astype(np.int64)[1:-1]
+        z = points.z.reshape(self.m, *shape)[:, :, some]
+        stiffness = np.einsum("iin->in", points.curvature).reshape(self.m, *shape)[:, :, some]
         spread = 1 / np.sqrt(np.maximum(stiffness, 0.05))
-        c = points.coefficients.reshape(-1, *y.shape)[:, :, some].reshape(len(self._basis), -1)
-        found = np.zeros(len(y), dtype=bool)
+        c = points.coefficients.reshape(-1, *shape)[:, :, some].reshape(len(self._basis), -1)
+        found = np.zeros(shape[0], dtype=bool)
         for i in range(self.m):
             for shift in (AWAY * spread[i], *(share * wide[i] for share in ACROSS)):
                 for start_i in (z[i] + shift, z[i] - shift):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from cumulant.theory.zoom import zoomed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["NODES", "GridDensity", "draw", "log_integral", "mixture", "value"]
+__all__ = ["NODES", "GridDensity", "draw", "interpolated", "log_integral", "log_sum", "mixture", "on_nodes"]
 
 # Nodes of a row; the trapezoidal rule is exact to all digits on a smooth function that vanishes at both ends.
 NODES = 129
@@ -114,60 +116,80 @@ def _by_row(x: Array, y: Array, at: Array) -> Array:
     return out
 
 
-def value(coefficients: Array, u: Array) -> Array:
-    """Polynomials (n, k + 1), lowest power first, at u (n, G)."""
-    out = np.zeros(u.shape)
-    for c in coefficients.T[::-1]:
-        out = out * u + c[:, None]
-    return out
+@lru_cache
+def _vandermonde(power: int, nodes: int) -> Array:
+    return np.asarray(np.linspace(-1.0, 1.0, nodes) ** np.arange(power + 1)[:, None])
+
+
+def on_nodes(coefficients: Array, low: Array, high: Array, nodes: int) -> Array:
+    """Polynomials (n, k + 1, …), lowest power first, on equidistant nodes between ends (n,): (n, …, G)."""
+    c = np.moveaxis(coefficients, 1, 0).copy()
+    ones = (-1, *(1,) * (c.ndim - 2))
+    middle, half, k = ((low + high) / 2).reshape(ones), ((high - low) / 2).reshape(ones), len(c) - 1
+    # About the middle, in units of half the length, the nodes are the same for all.
+    for lowest in range(k):
+        for power in range(k - 1, lowest - 1, -1):
+            c[power] += middle * c[power + 1]
+    for power in range(1, k + 1):
+        c[power:] *= half
+    return np.tensordot(c, _vandermonde(k, nodes), axes=(0, 0))
 
 
 def draw(coefficients: Array, rng: np.random.Generator) -> Array:
     """A random value (n,) of the density of each polynomial (n, k + 1), by the inverse of its distribution function."""
     low, high = _support(coefficients, SHALLOW)
-    u = np.linspace(low, high, FEW, axis=1)
-    F = value(coefficients, u)
+    F = on_nodes(coefficients, low, high, FEW)
     density = np.exp(F.min(axis=1, keepdims=True) - F)
-    below = np.zeros(u.shape)
+    below = np.zeros(F.shape)
     np.cumsum((density[:, 1:] + density[:, :-1]) / 2, axis=1, out=below[:, 1:])
-    p = rng.random(len(u)) * below[:, -1]
+    p = rng.random(len(F)) * below[:, -1]
     at = np.clip((below < p[:, None]).sum(axis=1) - 1, 0, FEW - 2)
-    rows = np.arange(len(u))
-    step = below[rows, at + 1] - below[rows, at]
-    return np.asarray(u[rows, at] + (u[:, 1] - u[:, 0]) * (p - below[rows, at]) / np.where(step > 0, step, 1.0))
+    rows = np.arange(len(F))
+    share = below[rows, at + 1] - below[rows, at]
+    into = at + (p - below[rows, at]) / np.where(share > 0, share, 1.0)
+    return np.asarray(low + (high - low) / (FEW - 1) * into)
 
 
 def _support(coefficients: Array, depth: float = DEPTH) -> tuple[Array, Array]:
     """Ends (n,) of where exp(−F) is."""
-    n = len(coefficients)
-    low, high = np.full(n, -REACH), np.full(n, REACH)
-    for _ in range(ZOOMS):
-        u = np.linspace(low, high, COARSE, axis=1)
-        F = value(coefficients, u)
-        there = F.min(axis=1, keepdims=True) + depth > F
-        first, last = np.argmax(there, axis=1), COARSE - 1 - np.argmax(there[:, ::-1], axis=1)
-        step = u[:, 1] - u[:, 0]
-        low, high = low + (first - 1) * step, low + (last + 1) * step
-    return low, high
+    reach = np.full(len(coefficients), REACH)
+    return zoomed(lambda low, high: on_nodes(coefficients, low, high, COARSE), reach, depth=depth, times=ZOOMS)
 
 
 def log_integral(coefficients: Array) -> Array:
     """ln ∫ exp(−F) du of polynomials (n, k + 1): (n,)."""
     low, high = _support(coefficients)
-    u = np.linspace(low, high, NODES, axis=1)
-    F = value(coefficients, u)
+    return log_sum(on_nodes(coefficients, low, high, NODES), low, high)
+
+
+def log_sum(F: Array, low: Array, high: Array) -> Array:
+    """ln ∫ exp(−F) by the trapezoidal rule, of F at nodes (n, G) between ends (n,) where nothing is left of it."""
     least = F.min(axis=1)
-    return np.asarray(np.log(np.exp(least[:, None] - F).sum(axis=1) * (u[:, 1] - u[:, 0])) - least)
+    total = np.exp(least[:, None] - F).sum(axis=1)
+    return np.asarray(np.log(total * (high - low) / (F.shape[1] - 1)) - least)
+
+
+def interpolated(F: Array, low: Array, high: Array) -> tuple[Array, Array]:
+    """Nodes and density exp(−F)/Z (n, NODES), of F at fewer nodes (n, G) between ends (n,)."""
+    from scipy.interpolate import CubicSpline
+
+    share, fine = np.linspace(0.0, 1.0, F.shape[1]), np.linspace(0.0, 1.0, NODES)
+    # Far up a wall F may be anything; a spline must not ring from there.
+    between = CubicSpline(share, np.minimum(F - F.min(axis=1, keepdims=True), DEPTH), axis=1)(fine)
+    weights = np.exp(-np.maximum(between, -1.0))
+    step = (high - low) / (NODES - 1)
+    return np.linspace(low, high, NODES, axis=1), weights / (weights.sum(axis=1) * step)[:, None]
 
 
 def mixture(coefficients: Array) -> tuple[Array, Array]:
     """Nodes and density (n, G) of the average of D densities, given by polynomials (n, D, k + 1)."""
     n, draws, k = coefficients.shape
     low, high = _support(coefficients.reshape(n * draws, k))
-    u = np.linspace(low.reshape(n, draws).min(axis=1), high.reshape(n, draws).max(axis=1), NODES, axis=1)
-    density = np.zeros(u.shape)
+    low, high = low.reshape(n, draws).min(axis=1), high.reshape(n, draws).max(axis=1)
+    density = np.zeros((n, NODES))
     for d in range(draws):
-        F = value(coefficients[:, d], u)
+        F = on_nodes(coefficients[:, d], low, high, NODES)
         part = np.exp(F.min(axis=1, keepdims=True) - F)
         density += part / part.sum(axis=1, keepdims=True)
-    return u, density / (density.sum(axis=1, keepdims=True) * (u[:, 1] - u[:, 0])[:, None])
+    step = (high - low) / (NODES - 1)
+    return np.linspace(low, high, NODES, axis=1), density / (density.sum(axis=1) * step)[:, None]

@@ -13,6 +13,7 @@ from cumulant.errors import DataError, OptionError
 from cumulant.measure.cumulants import cumulant
 from cumulant.theory.partition import PartitionFunction
 from cumulant.theory.saddle import classical_points, refuse_unbounded
+from cumulant.theory.zoom import narrowed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,10 +102,8 @@ def _box(c: Array, reach: float) -> list[Array]:
         nodes = [np.linspace(low, high, COARSE) for low, high in ends]
         F = _on_grid(c, nodes)
         there = F.min() + DEPTH > F
-        for axis, x in enumerate(nodes):
-            some = np.flatnonzero(there.any(axis=tuple(a for a in range(p) if a != axis)))
-            step = x[1] - x[0]
-            ends[axis] = x[some[0]] - step, x[some[-1]] + step
+        along = [there.any(axis=tuple(a for a in range(p) if a != axis)) for axis in range(p)]
+        ends = np.stack(narrowed(ends[:, 0], ends[:, 1], np.array(along)), axis=1)
     lengths = ends[:, 1] - ends[:, 0]
     number = np.minimum(np.ceil(lengths / STEP).astype(int) + 1, MOST_NODES[p])
     if (lengths / number > TOO_WIDE).any():
