@@ -98,16 +98,22 @@ def test_the_error_is_smaller_than_the_last_term_and_falls_with_the_coupling():
     assert errors[0] < 0.02
 
 
-def test_a_strong_coupling_and_a_second_minimum_are_sampled():
-    strong = law(2.0).density(rows("x"), Y, "y")
-    assert "sampling" in set(strong.how)
+def test_where_the_series_must_not_be_used_one_field_within_another_is_integrated():
+    theory, x = law(2.0), rows("x")
+    strong = theory.density(x, Y, "y")
+    assert set(strong.how) == {"quadrature"}
+    for i, row in enumerate(x):
+        p = by_grid(theory, row)
+        mean = (p * GRID).sum() / p.sum()
+        assert strong.mean[i] == pytest.approx(mean, abs=1e-4)
+        assert strong.sd[i] == pytest.approx(np.sqrt((p * (GRID - mean) ** 2).sum() / p.sum()), rel=1e-4)
     action = PolynomialAction.of(
         {(n, n): 0.7 for n in NAMES} | {("a", "a"): -1.2, ("a",) * 4: 0.15, ("a", "y"): -0.5, ("a", "x"): -0.2}
     )
     # Wells at a = ±2, about as wide together as a Gaussian of that spread.
     whole = GaussianLaw(Fields(np.zeros(4), np.diag([1.0, 4.0, 1.0, 1.0]), None, 1e6, 1e6))
     wells = PolynomialLaw(action, whole, np.arange(4))
-    assert (wells.density(rows("x", "b"), Y, "y").how == "sampling").all()
+    assert (wells.density(rows("x", "b"), Y, "y").how == "quadrature").all()
     assert (wells.density(rows("x", "a", "b"), Y, "y").how == "quadrature").all()
 
 

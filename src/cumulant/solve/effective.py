@@ -19,7 +19,7 @@ import numpy as np
 
 from cumulant.diagrams import evaluate_each, of_loops
 from cumulant.measure.monomials import Monomials, complete
-from cumulant.solve.lines import interpolated
+from cumulant.solve.lines import interpolated, log_sum
 from cumulant.theory.zoom import zoomed
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Integrated", "integrate_out"]
 
-# Nodes of y that Γ is computed at; where to look, how often more closely, and to what depth.
-NODES, REACH, ZOOMS, DEPTH = 25, 12.0, 3, 20.0
+# Nodes of y that Γ is computed at; where to look, on how many nodes more and more closely, and to what depth.
+NODES, REACH, COARSE, DEPTH = 25, 12.0, (25, 25, 25), 20.0
 # Newton's steps, their greatest length in standard units, and when they have arrived.
 STEPS, LONGEST, ARRIVED = 25, 1.5, 1e-9
 # Γ is judged where the density is not below e⁻⁸ of its peak: there no two-loop term may be larger, and there may be no
@@ -53,6 +53,8 @@ class Integrated:
     ----------
     nodes, weights
         In standard units (n, G), and the density there.
+    log_integral
+        ln ∫ exp(−F) over the target and the unknown fields of each row (n,).
     last_term
         The largest two-loop term of each row where its density is not negligible (n,).
     trusted
@@ -61,6 +63,7 @@ class Integrated:
 
     nodes: Array
     weights: Array
+    log_integral: Array
     last_term: Array
     trusted: Mask
 
@@ -74,12 +77,12 @@ def integrate_out(action: PolynomialAction, precision: Array, u: Array, target: 
     coefficients = theory.coefficients(u)
     guess = _line(precision, u, target, free)
 
-    def points_between(low: Array, high: Array) -> _Points:
-        return theory.at(coefficients, np.linspace(low, high, NODES, axis=1), guess)
+    def points_between(low: Array, high: Array, nodes: int) -> _Points:
+        return theory.at(coefficients, np.linspace(low, high, nodes, axis=1), guess)
 
     reach = np.full(len(u), REACH)
-    low, high = zoomed(lambda *ends: points_between(*ends).one_loop, reach, depth=DEPTH, times=ZOOMS)
-    points = points_between(low, high)
+    low, high = zoomed(lambda *at: points_between(*at).one_loop, reach, depth=DEPTH, nodes=COARSE)
+    points = points_between(low, high, NODES)
     two = np.where(points.minimum, theory.two_loops(points), 0.0)
     gamma = points.one_loop + two
     least = gamma.min(axis=1, keepdims=True)
@@ -89,7 +92,8 @@ def integrate_out(action: PolynomialAction, precision: Array, u: Array, target: 
     wide = np.sqrt(np.diag(np.linalg.pinv(precision))[free])
     trusted &= ~theory.other_minima(points, matters, wide)
     fine, weights = interpolated(gamma, low, high)
-    return Integrated(fine, weights, last, trusted)
+    whole = log_sum(gamma, low, high) + 0.5 * len(free) * np.log(2 * np.pi)
+    return Integrated(fine, weights, whole, last, trusted)
 
 
 def _line(precision: Array, u: Array, target: int, free: Index) -> tuple[Array, Array]:

@@ -19,9 +19,9 @@ __all__ = ["NODES", "GridDensity", "draw", "interpolated", "log_integral", "log_
 
 # Nodes of a row; the trapezoidal rule is exact to all digits on a smooth function that vanishes at both ends.
 NODES = 129
-# Where F is that far above its minimum, nothing is left of exp(−F). Where to look for it, in standard units, how often
-# more closely, and on how many nodes.
-DEPTH, REACH, ZOOMS, COARSE = 40.0, 30.0, 4, 41
+# Where F is that far above its minimum, nothing is left of exp(−F). Where to look for it, in standard units, and on how
+# many nodes, more and more closely.
+DEPTH, REACH, COARSE = 40.0, 30.0, (41, 21, 21)
 # A random value needs less.
 SHALLOW, FEW = 20.0, 65
 
@@ -39,8 +39,8 @@ class GridDensity:
     weights
         Density there (n, G).
     how
-        How unknown fields of each row were integrated out (n,): ``"quadrature"`` where there were none, ``"diagrams"``,
-        or ``"sampling"``. None where there is no choice.
+        How unknown fields of each row were integrated out (n,): ``"diagrams"``, ``"quadrature"``, also where there were
+        none, or ``"sampling"``. None where there is no choice.
     """
 
     name: str
@@ -153,7 +153,7 @@ def draw(coefficients: Array, rng: np.random.Generator) -> Array:
 def _support(coefficients: Array, depth: float = DEPTH) -> tuple[Array, Array]:
     """Ends (n,) of where exp(−F) is."""
     reach = np.full(len(coefficients), REACH)
-    return zoomed(lambda low, high: on_nodes(coefficients, low, high, COARSE), reach, depth=depth, times=ZOOMS)
+    return zoomed(lambda *at: on_nodes(coefficients, *at), reach, depth=depth, nodes=COARSE)
 
 
 def log_integral(coefficients: Array) -> Array:

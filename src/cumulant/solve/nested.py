@@ -25,9 +25,9 @@ __all__ = ["MOST_FIELDS", "density", "log_integral", "powers"]
 
 MOST_FIELDS = 3
 # Where F is that far above its minimum, nothing is left of exp(−F). Where to look for it, in standard units, on how
-# many nodes, how often; and the nodes at last: the trapezoidal rule is exact to many digits where a step is no longer
-# than a fluctuation.
-DEPTH, REACH, COARSE, ZOOMS, NODES = 30.0, 20.0, 33, 2, 41
+# many nodes, more and more closely; and the nodes at last: the trapezoidal rule is exact to many digits where a step is
+# no longer than a fluctuation.
+DEPTH, REACH, COARSE, NODES = 30.0, 20.0, (33, 17, 17), 41
 # Integrals that are done at once: their nodes stay in the cache.
 STEP = 1024
 
@@ -59,7 +59,7 @@ def density(c: Array) -> tuple[Array, Array]:
 
 def _support(c: Array) -> tuple[Array, Array]:
     reach = np.full(len(c), REACH)
-    return zoomed(lambda low, high: _marginal(c, low, high, COARSE), reach, depth=DEPTH, times=ZOOMS)
+    return zoomed(lambda *at: _marginal(c, *at), reach, depth=DEPTH, nodes=COARSE)
 
 
 def _marginal(c: Array, low: Array, high: Array, nodes: int) -> Array:

@@ -1,13 +1,14 @@
 """The law exp(−F)/Z of a polynomial F: fields one at a time by quadrature, several by visiting each in turn.
 
 The density of one field given all others is a one-dimensional integral. Unknown fields are integrated out by diagrams
-(`cumulant.solve.effective`) in the rows where that series may be used; in the others by Gibbs sampling, each drawn from
-just that density (Geman & Geman, IEEE PAMI 6 (1984) 721), and a prediction averages the densities that the draws leave,
-not the draws.
+(`cumulant.solve.effective`) in the rows where that series may be used; in the others one or two of them by quadrature
+(`cumulant.solve.nested`), and more by Gibbs sampling, each drawn from its density given all others (Geman & Geman, IEEE
+PAMI 6 (1984) 721): a prediction averages the densities that the draws leave, not the draws.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cumulant.solve.effective import integrate_out
+from cumulant.errors import CumulantWarning
+from cumulant.solve import nested
+from cumulant.solve.effective import Integrated, integrate_out
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import BySecondOrder
 from cumulant.solve.lines import NODES, GridDensity, draw, log_integral, mixture
@@ -33,8 +36,9 @@ __all__ = ["PolynomialLaw"]
 BURN, DRAWS = 20, 40
 # Sweeps after which chains that began at Gaussian draws are taken as rows.
 SWEEPS = 60
-# Draws for ln Z beyond two fields, and for integrals over several unknown fields of a row.
-MANY, SOME = 200_000, 400
+# Draws for ln Z of many fields, and for integrals over several unknown fields of a row; and the standard error, in
+# nats, that is worth a word.
+MANY, SOME, LOOSE = 200_000, 400, 0.05
 # Unknown fields beyond which sampling is the lesser work.
 MOST_FREE = 6
 # Rows at a time.
@@ -55,7 +59,8 @@ class PolynomialLaw(BySecondOrder):
     visible
         Places among them of the fields that are not integrated out (p,).
     integrate
-        How: ``"auto"``, by diagrams where the series may be used and by sampling where not; or ``"sampling"``.
+        How: ``"auto"``, by diagrams where the series may be used, and where not by quadrature, of more than two fields
+        by sampling; or ``"sampling"``.
     """
 
     action: PolynomialAction
@@ -124,14 +129,20 @@ class PolynomialLaw(BySecondOrder):
                 free = np.flatnonzero(pattern)
                 rows = np.flatnonzero((unknown == pattern).all(axis=1))
                 if len(free) <= MOST_FREE:
-                    found = integrate_out(self.action, self._precision, u[rows], i, free)
-                    good = rows[found.trusted]
+                    found = self._by_diagrams(u[rows], i, free)
+                    good, rows = rows[found.trusted], rows[~found.trusted]
                     nodes[good], weights[good] = found.nodes[found.trusted], found.weights[found.trusted]
                     how[good] = "diagrams"
-        rest = np.flatnonzero(how != "diagrams")
+                if len(free) < nested.MOST_FIELDS and len(rows):
+                    nodes[rows], weights[rows] = nested.density(nested.powers(self.action, u[rows], [i, *free]))
+                    how[rows] = "quadrature"
+        rest = np.flatnonzero((how == "sampling") | ~unknown.any(axis=1))
         if len(rest):
             nodes[rest], weights[rest] = mixture(self._conditionals(u[rest], i))
         return nodes, weights, how
+
+    def _by_diagrams(self, u: Array, i: int, free: Index) -> Integrated:
+        return integrate_out(self.action, self._precision, u, i, free)
 
     @cached_property
     def _precision(self) -> Array:
@@ -230,46 +241,68 @@ class PolynomialLaw(BySecondOrder):
             free = np.flatnonzero(pattern)
             if not len(free):
                 out[rows] = -self.action.value(u[rows])
-            elif len(free) == 1:
-                out[rows] = log_integral(self.action.along(int(free[0]), np.nan_to_num(u[rows])))
             elif pattern.all():
                 out[rows] = self.log_partition
             else:
-                out[rows] = [self._log_integral(row, free, SOME) for row in u[rows]]
+                out[rows] = self._log_integrals(u[rows], free)
             out[rows] -= self.log_partition + units[~pattern].sum()
         return out
 
     @cached_property
     def log_partition(self) -> float:
-        """ln Z in standard units: by quadrature to two fields, beyond by averaging over draws of a Gaussian."""
+        """ln Z in standard units: by quadrature to three fields, beyond by averaging over draws of a Gaussian."""
         p = len(self.action.mean)
-        if p == 1:
-            return float(log_integral(self.action.along(0, np.zeros((1, 1))))[0])
-        if p == 2:
-            nodes = np.linspace(-12.0, 12.0, 1201)
-            rows = np.column_stack([nodes, np.zeros(len(nodes))])
-            inner = log_integral(self.action.along(1, rows))
-            return float(np.log(np.exp(inner - inner.max()).sum() * (nodes[1] - nodes[0])) + inner.max())
-        return self._log_integral(np.full(p, np.nan), np.arange(p), MANY)
+        nothing, every = np.full((1, p), np.nan), np.arange(p)
+        if p <= nested.MOST_FIELDS:
+            return float(self._by_quadrature(nothing, every)[0])
+        return float(self._by_draws(nothing, every, MANY)[0])
 
-    def _log_integral(self, row: Array, free: Index, draws: int) -> float:
-        """ln ∫ exp(−F) over the free fields of one row: the last by quadrature, the others by importance sampling.
+    def _log_integrals(self, u: Array, free: Index) -> Array:
+        """ln ∫ exp(−F) over some fields, unknown in all rows u: (n,)."""
+        if len(free) < nested.MOST_FIELDS:
+            return self._by_quadrature(u, free)
+        out, rest = np.empty(len(u)), np.arange(len(u))
+        if len(free) <= MOST_FREE and self.integrate == "auto":
+            found = self._by_diagrams(u, int(free[0]), free[1:])
+            out[found.trusted], rest = found.log_integral[found.trusted], rest[~found.trusted]
+        if len(rest):
+            three = len(free) <= nested.MOST_FIELDS
+            out[rest] = self._by_quadrature(u[rest], free) if three else self._by_draws(u[rest], free, SOME)
+        return out
+
+    def _by_quadrature(self, u: Array, free: Index) -> Array:
+        return nested.log_integral(nested.powers(self.action, np.nan_to_num(u), free.tolist()))
+
+    def _by_draws(self, u: Array, free: Index, draws: int) -> Array:
+        """The last field by quadrature, the others by importance sampling.
 
         F grows faster than any quadratic form, so the ratio to a Gaussian is bounded, and its mean well behaved.
         """
-        known = np.flatnonzero(~np.isnan(row))
-        sampled, last = free[:-1], int(free[-1])
-        phi = self.action.mean + self.action.sd * row
-        g = self.whole.condition(known, phi[known], sampled) if len(known) else self.whole.marginal(sampled)
-        centre = (g.mean - self.action.mean[sampled]) / self.action.sd[sampled]
-        root = np.linalg.cholesky(g.covariance / np.outer(self.action.sd[sampled], self.action.sd[sampled]))
+        known, sampled = np.setdiff1d(np.arange(u.shape[1]), free), free[:-1]
         z = np.random.default_rng(SEED).normal(size=(draws, len(sampled)))
-        u = np.tile(np.nan_to_num(row), (draws, 1))
-        u[:, sampled] = centre + z @ root.T
-        proposal = -0.5 * (z**2).sum(axis=1) - np.log(np.diag(root)).sum() - 0.5 * len(sampled) * np.log(2 * np.pi)
-        parts = [log_integral(self.action.along(last, u[i : i + STEP])) for i in range(0, draws, STEP)]
-        ratio = np.concatenate(parts) - proposal
-        return float(np.log(np.exp(ratio - ratio.max()).mean()) + ratio.max())
+        out, errors = np.empty(len(u)), np.empty(len(u))
+        for n, row in enumerate(u):
+            phi = self.action.mean + self.action.sd * row
+            g = self.whole.condition(known, phi[known], sampled) if len(known) else self.whole.marginal(sampled)
+            centre = (g.mean - self.action.mean[sampled]) / self.action.sd[sampled]
+            root = np.linalg.cholesky(g.covariance / np.outer(self.action.sd[sampled], self.action.sd[sampled]))
+            drawn = np.tile(np.nan_to_num(row), (draws, 1))
+            drawn[:, sampled] = centre + z @ root.T
+            proposal = -0.5 * (z**2).sum(axis=1) - np.log(np.diag(root)).sum() - 0.5 * len(sampled) * np.log(2 * np.pi)
+            last = int(free[-1])
+            parts = [log_integral(self.action.along(last, drawn[i : i + STEP])) for i in range(0, draws, STEP)]
+            ratio = np.concatenate(parts) - proposal
+            weight = np.exp(ratio - ratio.max())
+            out[n] = np.log(weight.mean()) + ratio.max()
+            errors[n] = weight.std() / (weight.mean() * np.sqrt(draws))
+        if errors.max(initial=0.0) > LOOSE:
+            warnings.warn(
+                f"an integral over {len(free)} unknown fields, of {len(u):,} rows, is an average over {draws:,} draws, "
+                f"with a standard error of up to {errors.max():.2g} nats; fit fewer columns, or fill their gaps",
+                CumulantWarning,
+                stacklevel=2,
+            )
+        return out
 
     # ------------------------------------------------------------------ files
 

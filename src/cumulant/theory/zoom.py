@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -17,15 +17,15 @@ __all__ = ["narrowed", "zoomed"]
 
 
 def zoomed(
-    free_energy: Callable[[Array, Array], Array], reach: Array, *, depth: float, times: int
+    free_energy: Callable[[Array, Array, int], Array], reach: Array, *, depth: float, nodes: Sequence[int]
 ) -> tuple[Array, Array]:
     """Ends (n,) of where F of each row is less than ``depth`` above its minimum, which lies within ± ``reach`` (n,).
 
-    ``free_energy`` takes ends (n,) to F on equidistant nodes between them (n, G).
+    ``free_energy`` takes ends (n,) and a number of ``nodes``, one for each time, to F on equidistant nodes (n, G).
     """
     low, high = -reach, reach
-    for _ in range(times):
-        F = free_energy(low, high)
+    for number in nodes:
+        F = free_energy(low, high, number)
         low, high = narrowed(low, high, F.min(axis=1, keepdims=True) + depth > F)
     return low, high
 
