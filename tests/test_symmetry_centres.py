@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sklearn.decomposition import FactorAnalysis
 
 import cumulant as cm
 import cumulant.symmetry as sym
-from cumulant.symmetry.centres import centres
+from cumulant.symmetry.centres import centres, leading
+from helpers import GROUPS
 
 
 def one_factor(p: int, seed: int, n: int = 4000) -> np.ndarray:
@@ -30,6 +32,23 @@ def test_centres_under_a_group_are_invariant_and_count_orbits() -> None:
         np.testing.assert_allclose(sym.reynolds(group, centre.covariance), centre.covariance, atol=1e-6)
         assert centre.parameters == count
     assert [c.parameters for c in centres(group, np.cov(one_factor(6, 1).T), scales=True)] == [6, 10]
+
+
+@pytest.mark.parametrize("make", GROUPS.values(), ids=GROUPS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_leading_vector_from_blocks_is_that_of_the_matrix(make, seed) -> None:
+    group = make()
+    x = np.random.default_rng(seed).normal(size=(group.degree,) * 2)
+    ones, unit = np.ones((group.degree,) * 2), np.eye(group.degree)
+    even = sym.reynolds(group, x + x.T + 10 * seed * ones) + 50 * unit
+    w, v = np.linalg.eigh(even)
+    found = leading(sym.isotypic(group), even)
+    if len(w) > 1 and w[-1] - w[-2] < 1e-6 * w[-1]:
+        assert found is None
+    else:
+        assert found is not None
+        assert found[0] == pytest.approx(w[-1])
+        np.testing.assert_allclose(abs(found[1] @ v[:, -1]), 1.0)
 
 
 def test_a_group_that_allows_no_factor_has_none() -> None:

@@ -22,6 +22,7 @@ from cumulant.symmetry.candidates import Observed
 from cumulant.symmetry.evidence import likelihood_ratio_tail, shapes
 from cumulant.symmetry.from_moments import transposition_tails
 from cumulant.symmetry.from_names import from_names
+from cumulant.symmetry.rows import Rows
 
 
 def gaussian(covariance: np.ndarray, names: list[str], n: int, seed: int = 0) -> pd.DataFrame:
@@ -46,6 +47,17 @@ def whys(*names: str) -> dict[str, sym.Group]:
 
 def same(a: sym.Group, b: sym.Group) -> bool:
     return sym.is_subgroup(a, b) and sym.is_subgroup(b, a)
+
+
+@pytest.mark.parametrize("n", [3, 12, 25])
+def test_folds_of_a_row_or_two_are_all_counted(n):
+    x = np.random.default_rng(n).normal(size=(n, 4)) + 3
+    rows = Rows.of(cm.measure(x, progress=False))
+    np.testing.assert_allclose(rows.covariance, np.cov(x.T))
+    for part, (rest, degrees) in zip(rows.parts, rows.rests, strict=True):
+        # What is left is a covariance too: no direction has a negative variance.
+        assert np.linalg.eigvalsh(rest).min() > -1e-12
+        assert degrees == pytest.approx(max(0, n - 1 - rows.counts[part].sum()))
 
 
 # ------------------------------------------------------------------ names

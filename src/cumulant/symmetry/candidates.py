@@ -89,5 +89,6 @@ def fingerprint(group: Group, order: int = 2) -> bytes:
 
     found = kept(group, order)
     digest = blake2b(found.labels.tobytes(), digest_size=32)
-    digest.update(found.signs.tobytes())
+    if (found.signs < 0).any():
+        digest.update(found.signs.tobytes())
     return digest.digest()

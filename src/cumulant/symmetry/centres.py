@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.symmetry.orbits import orbits
-from cumulant.symmetry.reynolds import reynolds
+from cumulant.symmetry.reynolds import alike, reynolds
+from cumulant.symmetry.spectral import isotypic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.symmetry.group import Group
+    from cumulant.symmetry.isotypic import Decomposition
 
     Array = NDArray[np.float64]
 
@@ -29,6 +30,8 @@ MOST_STEPS = 200
 STEP = 1e-4
 # Of the variance of a column, the least that is its own.
 LEAST_OWN = 1e-3
+# Share of the largest eigenvalue by which it exceeds the next, where a factor stands out.
+ALONE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +54,10 @@ class Centre:
 
     def again(self, group: Group, covariance: Array) -> Centre:
         """The same kind fitted to another covariance (p, p)."""
-        even = reynolds(group, covariance)
         if self.loadings is None:
-            return Centre(np.diag(np.diag(even)), self.parameters)
+            same = alike(group)
+            return Centre(np.diag(same.spread(same.collect(np.diag(covariance)))), self.parameters)
+        even = reynolds(group, covariance)
         loadings = _fitted(even, self.loadings)
         return Centre(_one_factor(even, loadings), self.parameters, loadings)
 
@@ -62,18 +66,41 @@ def centres(group: Group, covariance: Array, *, scales: bool = False) -> Iterato
     """Those that a group allows, fitted to a covariance (p, p); with free ``scales`` of all columns."""
     p = group.degree
     even = reynolds(group, covariance)
-    own = p if scales else len(np.unique(np.diag(orbits(group, 2).matrix())))
+    own = p if scales else alike(group).count
     yield Centre(np.diag(np.diag(even)), own)
     unit = np.sqrt(np.diag(even))
-    w, v = np.linalg.eigh(even / np.outer(unit, unit))
-    if p < 3 or w[-1] - w[-2] < 1e-6 * w[-1]:
+    if p < 3:
         return
-    loadings = _fitted(even, unit * v[:, -1] * np.sqrt(w[-1]) * 0.8)
+    found = leading(isotypic(group), even / np.outer(unit, unit))
+    if found is None:
+        return
+    largest, vector = found
+    loadings = _fitted(even, unit * vector * np.sqrt(largest) * 0.8)
     product = np.outer(loadings, loadings)
     if np.abs(reynolds(group, product) - product).max() > 1e-6 * np.abs(product).max():
         return
-    alike = np.unique(np.diag(orbits(group, 2).matrix())[np.abs(loadings) > 1e-6 * unit])
-    yield Centre(_one_factor(even, loadings), own + len(alike), loadings)
+    free = np.unique(alike(group).labels[np.abs(loadings) > 1e-6 * unit])
+    yield Centre(_one_factor(even, loadings), own + len(free), loadings)
+
+
+def leading(basis: Decomposition, matrix: Array) -> tuple[float, Array] | None:
+    """The largest eigenvalue of an invariant matrix (p, p) and its vector (p,); None where another is as large."""
+    blocks = [np.linalg.eigh(block) for block in basis.reduce(matrix)]
+    values = np.concatenate([w.ravel() for w, _ in blocks])
+    second, first = np.partition(values, -2)[-2:] if len(values) > 1 else (-np.inf, values[0])
+    if first - second < ALONE * first:
+        return None
+    i = next(i for i, (w, _) in enumerate(blocks) if w.max() == first)
+    block, place = np.unravel_index(blocks[i][0].argmax(), blocks[i][0].shape)
+    part = basis.parts[i]
+    if part.dimension[block] > 1:
+        return None
+    coordinates = [np.zeros_like(z) for z in basis.forward(np.zeros((1, basis.degree)))]
+    own = blocks[i][1][block, :, place]
+    # Complex blocks of a representation of dimension 1 are real, and so are their vectors but for a phase.
+    own = own * np.conj(np.sign(own[np.abs(own).argmax()]))
+    coordinates[i][0, np.flatnonzero(part.block == block)[0], 0] = own
+    return float(first), basis.backward(coordinates)[0]
 
 
 def _fitted(covariance: Array, loadings: Array) -> Array:

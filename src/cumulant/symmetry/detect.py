@@ -278,7 +278,7 @@ def _compared(findings: Sequence[Finding], level: float) -> list[Finding]:
     """Groups that hold, one inside another: the larger implies the other, unless that is decisively likelier."""
     out = list(findings)
     held = [i for i, f in enumerate(out) if f.verdict == "holds"]
-    inside = {(i, j) for i in held for j in held if i != j and _implies(out[j].group, out[i].group)}
+    inside = _inside({i: out[i].group for i in held})
     for i, j in inside:
         # By odds, not by evidence: the best of many parts is better than the whole by choice.
         # A part whose prior is drawn to the whole explains the rows as well, and says less.
@@ -291,11 +291,16 @@ def _compared(findings: Sequence[Finding], level: float) -> list[Finding]:
     return out
 
 
-def _implies(whole: Group, part: Group) -> bool:
-    """Whether every covariance invariant under one group is so under the other, which leaves more of them."""
-    a = np.random.default_rng(0).normal(size=(whole.degree, whole.degree))
-    even = reynolds(whole, a + a.T)
-    return bool(np.allclose(reynolds(part, even), even)) and parameters(part, 2) > parameters(whole, 2)
+def _inside(groups: dict[int, Group]) -> set[tuple[int, int]]:
+    """Pairs (part, whole): every covariance invariant under the whole is so under the part, which leaves more."""
+    out = set()
+    for j, whole in groups.items():
+        smaller = [i for i, g in groups.items() if parameters(g, 2) > parameters(whole, 2)]
+        if smaller:
+            a = np.random.default_rng(0).normal(size=(whole.degree, whole.degree))
+            even = reynolds(whole, a + a.T)
+            out |= {(i, j) for i in smaller if np.allclose(reynolds(groups[i], even), even)}
+    return out
 
 
 def _together(findings: Sequence[Finding], rows: Rows, level: float) -> list[Finding]:

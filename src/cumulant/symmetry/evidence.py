@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.symmetry.group import Group
-    from cumulant.symmetry.isotypic import Decomposition
+    from cumulant.symmetry.isotypic import Complex, Decomposition
 
     Array = NDArray[np.float64]
 
@@ -69,18 +69,36 @@ def shapes(basis: Decomposition) -> list[Shape]:
 def log_determinants(basis: Decomposition, matrix: Array) -> list[Array]:
     """ln det (O,) of the free blocks of the invariant part of a positive matrix (p, p)."""
     blocks = zip(basis.parts, basis.reduce(matrix), strict=True)
-    # A block over complex numbers or quaternions that is written with real ones has each eigenvalue 2 or 4 times.
-    return [np.linalg.slogdet(block)[1] * part.multiplicity / part.size for part, block in blocks]
+    return [_log_determinant(block) * part.multiplicity / part.size for part, block in blocks]
+
+
+def _log_determinant(blocks: Complex) -> Array:
+    """ln |det| (O,) of blocks (O, r, r); over complex numbers or quaternions written with real ones, 2 or 4 times."""
+    if blocks.shape[-1] > 1:
+        return np.asarray(np.linalg.slogdet(blocks)[1])
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.abs(blocks[:, 0, 0])))
 
 
 def eigenvalues(basis: Decomposition, matrix: Array, unit: Array) -> list[Array]:
     """Eigenvalues (O, r) of the free blocks of the invariant part of a matrix (p, p), in units of a positive one."""
-    out = []
-    for part, block, other in zip(basis.parts, basis.reduce(matrix), basis.reduce(unit), strict=True):
-        root = np.linalg.inv(np.linalg.cholesky(other))
-        w = np.linalg.eigvalsh(root @ block @ np.conj(np.swapaxes(root, -1, -2)))
-        out.append(np.maximum(w.reshape(len(w), part.multiplicity, -1).mean(axis=2), 0.0))
-    return out
+    blocks = zip(basis.parts, basis.reduce(matrix), basis.reduce(unit), strict=True)
+    return [
+        np.maximum(_in_units(block, other).reshape(len(block), part.multiplicity, -1).mean(axis=2), 0.0)
+        for part, block, other in blocks
+    ]
+
+
+def _in_units(blocks: Complex, units: Complex) -> Array:
+    """Eigenvalues (O, r) of Hermitian blocks (O, r, r) in units of positive ones."""
+    from scipy.linalg import eigvalsh
+
+    if blocks.shape[-1] == 1:
+        return np.asarray((blocks / units).real[:, :, 0])
+    if len(blocks) == 1:
+        return np.asarray(eigvalsh(blocks[0], units[0], check_finite=False))[None]
+    root = np.linalg.inv(np.linalg.cholesky(units))
+    return np.asarray(np.linalg.eigvalsh(root @ blocks @ np.conj(np.swapaxes(root, -1, -2))))
 
 
 def log_gamma_cone(x: float, r: int, d: int) -> float:
@@ -125,10 +143,32 @@ def log_evidence_by(basis: Decomposition, scatter: Array, degrees: float, prior:
     after = np.concatenate(log_determinants(basis, scatter + prior))
     before = np.concatenate(log_determinants(basis, prior))
     total = 0.0
-    for shape, w, v in zip(shapes(basis), after, before, strict=True):
+    for shape, at in _by_shape(basis).items():
         a, b = _exponents(shape, degrees, delta)
-        total += _gammas(shape, degrees, delta) + a * float(v) - b * float(w)
+        total += len(at) * _gammas(shape, degrees, delta) + a * float(before[at].sum()) - b * float(after[at].sum())
     return total
+
+
+def log_predictive(
+    basis: Decomposition, whole: tuple[Array, float], rest: tuple[Array, float], prior: Array, delta: float
+) -> float:
+    """`log_evidence` of a whole scatter (p, p) and its degrees of freedom, less that of a part of it."""
+    total = 0.0
+    # What the prior alone contributes to either is the same.
+    for sign, (scatter, degrees) in ((1, whole), (-1, rest)):
+        after = np.concatenate(log_determinants(basis, scatter + prior))
+        for shape, at in _by_shape(basis).items():
+            b = _exponents(shape, degrees, delta)[1]
+            total += sign * (len(at) * _gammas(shape, degrees, delta) - b * float(after[at].sum()))
+    return total
+
+
+def _by_shape(basis: Decomposition) -> dict[Shape, list[int]]:
+    """The free blocks of each shape, by their numbers."""
+    out: dict[Shape, list[int]] = {}
+    for i, shape in enumerate(shapes(basis)):
+        out.setdefault(shape, []).append(i)
+    return out
 
 
 def _exponents(shape: Shape, degrees: float, delta: float) -> tuple[float, float]:
@@ -150,17 +190,15 @@ class Spectrum:
 
     Parameters
     ----------
-    shapes, eigenvalues, centres
-        Of each free block: its shape, eigenvalues (r,) and ln det of the centre.
+    blocks
+        Of the free blocks of each shape: how many there are, their eigenvalues, and the sum of ln det of their centres.
     degrees
         Of freedom of the scatter.
     fitted
         Numbers in the centre that were fitted to the same rows.
     """
 
-    shapes: list[Shape]
-    eigenvalues: list[Array]
-    centres: Array
+    blocks: dict[Shape, tuple[int, Array, float]]
     degrees: float
     fitted: int
 
@@ -168,7 +206,12 @@ class Spectrum:
     def of(basis: Decomposition, scatter: Array, degrees: float, centre: Array, fitted: int) -> Spectrum:
         """The spectrum of a scatter (p, p) in units of a centre (p, p)."""
         w = [row for rows in eigenvalues(basis, scatter, centre) for row in rows]
-        return Spectrum(shapes(basis), w, np.concatenate(log_determinants(basis, centre)), degrees, fitted)
+        c = np.concatenate(log_determinants(basis, centre))
+        blocks = {
+            shape: (len(at), np.concatenate([w[i] for i in at]), float(c[at].sum()))
+            for shape, at in _by_shape(basis).items()
+        }
+        return Spectrum(blocks, degrees, fitted)
 
     def log_evidence(self, delta: float) -> float:
         """Log marginal likelihood, as `log_evidence`, under the prior of strength δ − 2 > 0.
@@ -177,10 +220,10 @@ class Spectrum:
         """
         scale = delta - 2
         total = -0.5 * self.fitted * float(np.log1p(VAGUENESS * self.degrees * scale / (self.degrees + scale)))
-        for shape, w, c in zip(self.shapes, self.eigenvalues, self.centres, strict=True):
+        for shape, (count, w, centre) in self.blocks.items():
             a, b = _exponents(shape, self.degrees, delta)
-            total += _gammas(shape, self.degrees, delta) + a * shape.copies * float(np.log(scale))
-            total += (a - b) * float(c) - b * float(np.log(w + scale).sum())
+            total += count * (_gammas(shape, self.degrees, delta) + a * shape.copies * float(np.log(scale)))
+            total += (a - b) * centre - b * float(np.log(w + scale).sum())
         return total
 
     def best(self) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.symmetry.centres import centres
-from cumulant.symmetry.evidence import Spectrum, log_evidence_by
+from cumulant.symmetry.evidence import Spectrum, log_predictive
 from cumulant.symmetry.spectral import isotypic
 
 if TYPE_CHECKING:
@@ -53,13 +53,9 @@ def scored(rows: Rows, group: Group) -> Score:
         tried.append((*seen.best(), centre))
     delta, whole, centre = max(tried, key=lambda t: t[1])
     parts = []
-    for part in rows.parts if len(rows.parts) > 1 else ():
-        rest, degrees = rows.without(part)
+    for rest, degrees in rows.rests:
         # Too few of the rest to centre a prior on, or a column that does not vary among them.
         enough = degrees > len(rest) and bool((np.diag(rest) > SINGULAR * np.diag(rows.scatter)).all())
         prior = (delta - 2) * (centre.again(group, rest / degrees) if enough else centre).covariance
-        parts.append(
-            log_evidence_by(basis, rows.scatter, rows.degrees, prior, delta)
-            - log_evidence_by(basis, rest, degrees, prior, delta)
-        )
+        parts.append(log_predictive(basis, (rows.scatter, rows.degrees), (rest, degrees), prior, delta))
     return Score(whole, np.array(parts))

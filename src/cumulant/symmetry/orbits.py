@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -93,10 +93,55 @@ class Orbits:
             raise OptionError(f"a matrix shows orbits of pairs, not of {self.length} columns")
         if self.ordered:
             return self.labels.reshape(self.degree, self.degree)
-        out = np.empty((self.degree, self.degree), dtype=np.int64)
-        rows, columns = np.tril_indices(self.degree)
-        out[rows, columns] = out[columns, rows] = self.labels
-        return out
+        return _square(self.labels, self.degree)
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """The orbits of pairs as matrices."""
+        signs = None if (self.labels >= 0).all() and (self.signs > 0).all() else _square(self._counted, self.degree)
+        return Pairs(_square(np.maximum(self.labels, 0), self.degree), signs)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Orbits of pairs, as matrices.
+
+    Parameters
+    ----------
+    labels
+        Orbit of each pair (p, p); of one that carries no moment, any.
+    signs
+        Sign of each pair relative to the first of its orbit (p, p), 0 where the moment vanishes; None if all are 1.
+    """
+
+    labels: Index
+    signs: Array | None
+
+    def average(self, matrix: Array) -> Array:
+        """The mean of a symmetric matrix (p, p) over each orbit, in all of its places."""
+        if self.signs is None:
+            return np.asarray((np.bincount(self._flat, matrix.ravel()) / self._sizes)[self.labels])
+        means = np.bincount(self._flat, (self.signs * matrix).ravel()) / self._sizes
+        return np.asarray(means[self.labels] * self.signs)
+
+    @property
+    def _flat(self) -> Index:
+        return self.labels.ravel()
+
+    @cached_property
+    def _sizes(self) -> Array:
+        """Places of each orbit; 1 where there is none, as nothing is summed there."""
+        signs = None if self.signs is None else np.abs(self.signs).ravel()
+        return np.maximum(np.bincount(self._flat, signs), 1.0)
+
+
+def _square(packed: NDArray[Any], p: int) -> NDArray[Any]:
+    """A symmetric matrix (p, p) from its lower triangle, row by row (= colexicographic pairs)."""
+    out = np.empty((p, p), dtype=packed.dtype)
+    lower = np.tri(p, dtype=np.bool_)
+    out[lower] = packed
+    out.T[lower] = packed
+    return out
 
 
 def orbits(group: Group, length: int, *, ordered: bool = False) -> Orbits:
@@ -169,7 +214,7 @@ def _joined(
     from scipy.sparse.csgraph import connected_components
 
     if not sources or not sum(map(len, sources)):
-        return Orbits(p, length, np.arange(n), np.ones(n, dtype=np.int64), ordered)
+        return Orbits(p, length, np.arange(n), _ones(n), ordered)
     a, b, flip = np.concatenate(sources), np.concatenate(targets), np.concatenate(flips)
     points = n
     if signed:
@@ -179,7 +224,7 @@ def _joined(
     edges = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(points, points))
     found = connected_components(edges, directed=False)[1].astype(np.int64)
     if not signed:
-        return Orbits(p, length, _renumbered(found), np.ones(n, dtype=np.int64), ordered)
+        return Orbits(p, length, _renumbered(found), _ones(n), ordered)
     plus, minus = found[:n], found[n:]
     alive = plus != minus
     both = np.where(alive, np.minimum(plus, minus), -1)
@@ -192,12 +237,19 @@ def _joined(
     return Orbits(p, length, labels, sign, ordered)
 
 
+def _ones(n: int) -> Index:
+    """Signs that are all +1, in the memory of one."""
+    return np.broadcast_to(np.ones(1, dtype=np.int64), n)
+
+
 def _renumbered(labels: Index) -> Index:
     """The same classes numbered in order of their first member."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    first = np.full(int(labels.max(initial=-1)) + 1, len(labels))
+    # Of a label met several times the last assignment counts.
+    first[labels[::-1]] = np.arange(len(labels) - 1, -1, -1)
     number = np.empty(len(first), dtype=np.int64)
     number[np.argsort(first)] = np.arange(len(first))
-    return number[inverse]
+    return number[labels]
 
 
 def multisets(p: int, k: int) -> Index:

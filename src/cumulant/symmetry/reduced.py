@@ -20,6 +20,7 @@ from cumulant.symmetry.declared import Declared
 from cumulant.symmetry.group import Group, Rotations
 from cumulant.symmetry.isotypic import applied, gathered
 from cumulant.symmetry.orbits import orbits
+from cumulant.symmetry.reynolds import alike
 from cumulant.symmetry.spectral import isotypic
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Reduced:
         """Free numbers: of the mean, and of the covariance one for each orbit of pairs."""
         mean = orbits(self.group, 1).count if self.declared.mean else len(self.columns)
         # Free variances take the place of one for each orbit of columns.
-        scales = len(self.columns) - orbits(unsigned(self.group), 1).count if self.declared.free_scale else 0
+        scales = len(self.columns) - alike(self.group).count if self.declared.free_scale else 0
         return mean + scales + sum(part.parameters for part in self.basis.parts)
 
     @cached_property
@@ -376,7 +377,7 @@ def dense(basis: Decomposition, blocks: Sequence[Complex]) -> Array:
 
 def diagonal(group: Group, basis: Decomposition, blocks: Sequence[Complex]) -> Array:
     """Variances (p,) from the blocks: one column for each orbit of columns."""
-    found = orbits(unsigned(group), 1)
+    found = alike(group)
     at = found.representatives[:, 0]
     rows = np.zeros((len(at), group.degree))
     rows[np.arange(len(at)), at] = 1.0

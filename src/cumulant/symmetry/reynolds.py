@@ -7,6 +7,7 @@ of δ and ε) besides.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
@@ -33,6 +34,13 @@ MOST_ORDER = 4
 def kept(group: Group, length: int) -> Orbits:
     """`orbits`, kept for the groups that were asked for last."""
     return orbits(group, length)
+
+
+@lru_cache(maxsize=32)
+def alike(group: Group) -> Orbits:
+    """Orbits of columns whatever their signs: those that have one variance."""
+    finite = group.discrete
+    return orbits(replace(finite, signs=np.ones_like(finite.signs)), 1)
 
 
 def reynolds(group: Group, moment: Array) -> Array:
@@ -71,7 +79,11 @@ def reynolds(group: Group, moment: Array) -> Array:
             f"a moment of shape {moment.shape} for a group on {group.degree} columns; give a tensor of order 1 to 4 "
             f"with {group.degree} values along each axis"
         )
+    if not group.moved.any():
+        return moment.copy()
     found = kept(group, k)
+    if k == 2:
+        return found.pairs.average(moment)
     places = tuple(multisets(group.degree, k).T)
     out = np.empty_like(moment)
     means = found.spread(found.collect(moment[places]))

@@ -130,7 +130,12 @@ class Rows:
         """(p, p)."""
         return np.asarray(self.scatter / self.degrees)
 
-    def without(self, part: Sequence[int]) -> tuple[Array, float]:
+    @cached_property
+    def rests(self) -> tuple[tuple[Array, float], ...]:
+        """For each of the parts, scatter and degrees of freedom of all others; none where nothing can be held out."""
+        return tuple(self._without(part) for part in self.parts) if len(self.parts) > 1 else ()
+
+    def _without(self, part: Sequence[int]) -> tuple[Array, float]:
         """Scatter of all folds but some, about their own mean, and its degrees of freedom."""
         keep = [k for k in range(len(self.counts)) if k not in set(part)]
         n = float(self.counts[keep].sum())
@@ -141,11 +146,22 @@ class Rows:
         return np.asarray(scatter), self.degrees * (n - 1) / (self.counts.sum() - 1)
 
     @cached_property
-    def singular(self) -> bool:
-        """Whether columns depend on each other linearly."""
+    def condition(self) -> float:
+        """Condition number of the correlation; infinite where columns depend on each other linearly."""
         unit = self.units
         w = np.linalg.eigvalsh(self.covariance / np.outer(unit, unit))
-        return bool(w[0] < SINGULAR * w[-1])
+        return float(w[-1] / w[0]) if w[0] > 0 else np.inf
+
+    @property
+    def singular(self) -> bool:
+        """Whether columns depend on each other linearly, or so nearly that it cannot be told."""
+        return self.condition * SINGULAR > 1
+
+    @cached_property
+    def log_determinant(self) -> float:
+        """Of the covariance; -inf where it is singular."""
+        sign, value = np.linalg.slogdet(self.covariance)
+        return float(value) if sign > 0 else -np.inf
 
     @cached_property
     def units(self) -> Array:
@@ -197,5 +213,6 @@ def _fold(m: Moments, k: int, at: list[int]) -> tuple[Array, Array, float]:
     shift = np.nan_to_num(fold.mean[at] - m.mean[at])
     pairs = fold.pairs[np.ix_(at, at)]
     own = np.maximum(pairs - fold.count + fold.degrees, 0.0)
-    scatter = fold.pairwise[np.ix_(at, at)] * own + pairs * np.outer(shift, shift)
-    return np.nan_to_num(scatter), np.diag(pairs) * shift, fold.count
+    # A fold in which two columns share one row or none has no covariance of them, and needs none.
+    scatter = np.nan_to_num(fold.pairwise[np.ix_(at, at)]) * own + pairs * np.outer(shift, shift)
+    return scatter, np.diag(pairs) * shift, fold.count

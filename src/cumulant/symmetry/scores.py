@@ -12,8 +12,7 @@ import numpy as np
 from cumulant.symmetry.chain import order
 from cumulant.symmetry.evidence import Shape, likelihood_ratio_mean, likelihood_ratio_tail, shapes
 from cumulant.symmetry.likelihood import Score, scored
-from cumulant.symmetry.orbits import orbits
-from cumulant.symmetry.reynolds import parameters, reynolds
+from cumulant.symmetry.reynolds import alike, parameters, reynolds
 from cumulant.symmetry.rows import MOST_FOLDS, WIDE, Rows
 from cumulant.symmetry.spectral import isotypic
 
@@ -104,17 +103,18 @@ def weigh(rows: Rows, group: Group) -> Evidence:
     free, kept = p * (p + 1) // 2, parameters(group, 2)
     basis = isotypic(group)
     bayes, heldout = _gain(rows, scored(rows, group))
+    even = reynolds(group, rows.covariance)
     # In units that the group leaves alone, so that no column drowns another.
-    unit = np.sqrt(np.diag(reynolds(group, rows.covariance)))
+    unit = np.sqrt(np.diag(even))
     if rows.scale == "correlation":
         # Columns alike but for their scales are less to be expected the more scales there are: half BIC's price each.
-        extra = p - len(np.unique(np.diag(orbits(group, 2).matrix())))
+        extra = p - alike(group).count
         kept, bayes = kept + extra, bayes - 0.25 * extra * np.log(rows.degrees + 1)
-    p_value, worth_below = _likelihood_ratio(rows, group, shapes(basis), free - kept)
-    asymmetry, step = _asymmetry(rows, group)
+    p_value, worth_below = _likelihood_ratio(rows, even, shapes(basis), free - kept)
+    asymmetry, step = _asymmetry(rows, group, unit)
     return Evidence(
-        rows.scale, free, kept, bayes, heldout, p_value, _fold_test(_deviations(rows, group)),
-        _fold_test(_mean_deviations(rows, group)), _third_test(rows, group, unit), asymmetry, step, worth_below,
+        rows.scale, free, kept, bayes, heldout, p_value, _fold_test(_deviations(rows, group, even)),
+        _fold_test(_mean_deviations(rows, group, unit)), _third_test(rows, group, unit), asymmetry, step, worth_below,
         len(rows.counts) >= MOST_FOLDS and bool(rows.counts.min() >= 10),
     )  # fmt: skip
 
@@ -127,21 +127,20 @@ def _gain(rows: Rows, score: Score) -> tuple[float, float]:
     return score.whole - plain.whole, heldout
 
 
-def _likelihood_ratio(rows: Rows, group: Group, components: Sequence[Shape], lost: int) -> tuple[float, float]:
+def _likelihood_ratio(rows: Rows, even: Array, components: Sequence[Shape], lost: int) -> tuple[float, float]:
     """p-value of the likelihood ratio, and the number of rows below which the symmetry predicts better."""
     p = len(rows.columns)
     if not rows.complete or rows.scale == "correlation" or rows.degrees < p or not lost:
         return np.nan, np.nan
-    sign, plain = np.linalg.slogdet(rows.covariance)
-    if sign <= 0 or np.linalg.cond(rows.standardised.covariance) > SINGULAR:
+    if rows.log_determinant == -np.inf or rows.condition > SINGULAR:
         return np.nan, np.nan
-    statistic = rows.degrees * float(np.linalg.slogdet(reynolds(group, rows.covariance))[1] - plain)
+    statistic = rows.degrees * float(np.linalg.slogdet(even)[1] - rows.log_determinant)
     excess = statistic - likelihood_ratio_mean(components, rows.degrees)
     worth = lost * rows.degrees / excess if excess > 0 else np.inf
     return likelihood_ratio_tail(components, statistic, rows.degrees), worth
 
 
-def _deviations(rows: Rows, group: Group) -> Array:
+def _deviations(rows: Rows, group: Group, even: Array) -> Array:
     """What each fold adds to the part of the scatter that breaks the symmetry (K, p²), in invariant units."""
     if rows.scale == "correlation":
         # To first order a correlation moves by c_ij − r_ij (c_ii + c_jj)/2 with a row's products c.
@@ -151,7 +150,6 @@ def _deviations(rows: Rows, group: Group) -> Array:
         sums = rows.scatters - 0.5 * r * (own[:, :, None] + own[:, None, :]) + shares[:, None, None] * r
     else:
         sums = rows.scatters
-    even = reynolds(group, rows.covariance)
     broken = np.array([c - reynolds(group, c) for c in sums])
     p = len(even)
     if rows.complete and p <= WIDE and rows.degrees >= 3 * p:
@@ -160,7 +158,7 @@ def _deviations(rows: Rows, group: Group) -> Array:
         broken = whiten.T @ broken @ whiten
     else:
         unit = np.sqrt(np.diag(even))
-        broken = broken / np.outer(unit, unit)
+        broken /= np.outer(unit, unit)
     return np.asarray(broken.reshape(len(broken), -1))
 
 
@@ -172,9 +170,8 @@ def _third_test(rows: Rows, group: Group, unit: Array) -> float:
     return _fold_test(np.array([(t - reynolds(group, t)).ravel() for t in thirds]))
 
 
-def _mean_deviations(rows: Rows, group: Group) -> Array:
+def _mean_deviations(rows: Rows, group: Group, unit: Array) -> Array:
     """What each fold's mean adds to the part of the mean that breaks the symmetry (K, p)."""
-    unit = np.sqrt(np.diag(reynolds(group, rows.covariance)))
     broken = rows.mean - reynolds(group, rows.mean)
     each = np.array([s - reynolds(group, s) for s in rows.sums])
     return np.asarray((each + rows.counts[:, None] * broken) / unit)
@@ -201,9 +198,8 @@ def _fold_test(deviations: Array) -> float:
     return float(np.mean(lengths >= lengths[0] * (1 - 1e-9)))
 
 
-def _asymmetry(rows: Rows, group: Group) -> tuple[float, float]:
+def _asymmetry(rows: Rows, group: Group, unit: Array) -> tuple[float, float]:
     """Part that breaks the symmetry, of the whole group and of its generators, relative to random relabellings."""
-    unit = np.sqrt(np.diag(reynolds(group, rows.covariance)))
     matrix = rows.covariance / np.outer(unit, unit)
     ways: list[Callable[[Array], Array]] = [lambda s: s - reynolds(group, s)]
     discrete = group.discrete
