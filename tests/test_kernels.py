@@ -251,3 +251,20 @@ def test_threads_that_wait_soon_sleep_unless_the_user_wants_otherwise(asked):
     if "GOMP_" not in done.stderr:
         pytest.skip("compiled without OpenMP, or with one that is not GNU's")
     assert f"GOMP_SPINCOUNT = '{asked.get('GOMP_SPINCOUNT', native.SPINS)}'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows", "allowed"), [("1", 5000, 1), (None, 5000, 3), ("1", 10, 1), ("2,1", 5000, 2), ("no", 5000, 3)]
+)
+def test_linear_algebra_takes_no_more_threads_than_the_environment_allows(monkeypatch, asked, rows, allowed):
+    from threadpoolctl import threadpool_info
+
+    from cumulant.measure import threads
+
+    monkeypatch.setattr(threads, "cores", lambda: 3)
+    for name in threads.LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    with threads.blas_threads(rows):
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {allowed}

@@ -6,6 +6,7 @@ gains nothing, and takes the cores from the sums that follow.
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -16,6 +17,8 @@ from cumulant.source.threads import cores, one_core
 __all__ = ["blas_threads", "cores", "one_blas_thread", "one_core"]
 
 SMALL = 1000
+# Where a user says how many threads linear algebra may have.
+LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def one_blas_thread(fields: int = 0) -> AbstractContextManager[Any]:
@@ -27,12 +30,17 @@ def one_blas_thread(fields: int = 0) -> AbstractContextManager[Any]:
 
 
 def blas_threads(rows: int) -> AbstractContextManager[Any]:
-    """One thread for BLAS while matrices of ``rows`` rows are small, and else all, whatever it was kept to before."""
-    limits = 1 if rows <= SMALL else cores()
+    """One thread for BLAS while matrices of ``rows`` rows are small, and else as many as the environment allows."""
+    limits = 1 if rows <= SMALL else min([cores(), *_allowed()])
     limit: AbstractContextManager[Any] = _controller("scipy.linalg" in sys.modules).limit(
         limits=limits, user_api="blas"
     )
     return limit
+
+
+def _allowed() -> list[int]:
+    asked = [os.environ.get(name, "").split(",")[0] for name in LIMITS]
+    return [int(number) for number in asked if number.isdecimal() and int(number) > 0]
 
 
 @cache

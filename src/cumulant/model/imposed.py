@@ -148,7 +148,7 @@ class Imposed:
             "strength": self.strength,
             "parameters": list(self.parameters),
             "flops": list(self.flops),
-            "tried": [[name, None if np.isnan(score) else score, n] for name, score, n in self.tried],
+            "tried": [[name, score if np.isfinite(score) else None, n] for name, score, n in self.tried],
         }
         return {**arrays, "curve": self.curve}, {"declared": meta, **told}
 

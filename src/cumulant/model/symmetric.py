@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from cumulant.errors import CumulantWarning, OptionError
@@ -14,7 +15,7 @@ from cumulant.model.imposed import Imposed
 from cumulant.model.model import Model
 from cumulant.solve.symmetric import solve_symmetric
 from cumulant.solve.taylor_law import TaylorLaw
-from cumulant.symmetry import Declared, Group, Reduced, declared, up_to_scale
+from cumulant.symmetry import Declared, Group, Reduced, declared, trivial, up_to_scale
 from cumulant.symmetry.invariants import MOST_WITH_ROTATIONS
 from cumulant.theory import Field, Gaussian, Polynomial, Taylor
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
+    from cumulant.solve.law import Solved
+    from cumulant.solve.symmetric import Symmetric
+
+    Index = NDArray[np.int64]
 
 __all__ = ["measured_under", "solve_under"]
 
@@ -62,10 +67,7 @@ def solve_under(
     if isinstance(symmetry, str):
         symmetry, state = _detected(m, symmetry), "detected"
         if symmetry is None:
-            from cumulant.model.fit import solve
-
-            model = solve(m, ansatz, prior=prior, target=target)
-            return replace(model, notes=(*model.notes, "no symmetry was detected, so none was imposed"))
+            return _without(m, ansatz, prior, target)
     with one_blas_thread(len(m.columns)):
         found = solve_symmetric(m, symmetry, prior)
     named = target if target is None or isinstance(target, str) else None
@@ -73,6 +75,14 @@ def solve_under(
     plain = None if isinstance(m, Reduced) else m
     notes = found.notes if plain is None else plain.notes + found.notes
     return Model(m.schema, found.law, found.prior, notes, named, plain, symmetries=imposed)
+
+
+def _without(m: Moments | Reduced, ansatz: Any, prior: str | float | None, target: str | Sequence[str] | None) -> Model:
+    """The model without a symmetry, where none was detected."""
+    from cumulant.model.fit import solve
+
+    model = solve(m, ansatz, prior=prior, target=target)
+    return replace(model, notes=(*model.notes, "no symmetry was detected, so none was imposed"))
 
 
 def _invariant(
@@ -84,18 +94,57 @@ def _invariant(
     rows: NDArray[np.float64] | None,
 ) -> Model:
     """The model of a target that a group acting on the other fields leaves alone: of invariant terms, or a field."""
-    from cumulant.solve.field.solve import solve_field
-    from cumulant.solve.taylor import solve_taylor
-
-    if not isinstance(symmetry, (Group, Declared)) or isinstance(m, Reduced):
-        raise OptionError(
-            f"{ansatz!r} takes one group that acts on its inputs: measure without symmetry=, and solve with a group, "
-            "as cumulant.symmetry.symmetric(['x1', 'x2'])"
+    if isinstance(m, Reduced):
+        raise OptionError(f"{ansatz!r} takes its group when it is solved; measure without symmetry=")
+    at = None if target is None else m.schema.independent_of(target)
+    one = isinstance(symmetry, (Group, Declared))
+    offered = [symmetry] if one else _offered(m, ansatz, symmetry, at)
+    if isinstance(symmetry, str) and not offered:
+        return _without(m, ansatz, prior, target)
+    asked = [_acting(m, ansatz, s, at) for s in ([*offered] if one else [*offered, trivial(m.columns)])]
+    with one_blas_thread(len(m.columns)):
+        tried = [_solved_under(m, ansatz, bound, prior, at, rows, judged=not one) for bound in asked]
+    tried.sort(key=lambda found: -_score(found[1]))
+    under, solved = tried[0]
+    imposed, notes = _imposed(m, under, solved), m.notes + solved.notes
+    if not one:
+        shown = tuple((str(u.reduced.declared), _score(s), _imposed(m, u, s).parameters[1]) for u, s in tried)
+        imposed = replace(imposed, state="detected" if isinstance(symmetry, str) else "chosen", tried=shown)
+        notes += (
+            f"{shown[0][0]} was chosen among {len(tried)} groups by the likelihood of the target in rows held out",
         )
+    for note in solved.warnings:
+        warnings.warn(note, CumulantWarning, stacklevel=4)
+    named = target if isinstance(target, str) else None
+    notes += solved.warnings
+    return Model(m.schema, solved.law, solved.prior, notes, named, m, symmetries=imposed, theory=ansatz)
+
+
+def _offered(m: Moments, ansatz: Taylor | Field, symmetry: Any, at: Index | None) -> Sequence[Group | Declared]:
+    """The groups to choose from by rows held out; of those detected the ones that leave the target alone."""
+    if not isinstance(ansatz, Taylor):
+        raise OptionError(
+            f"{ansatz!r} takes one group that acts on its inputs, as cumulant.symmetry.symmetric(['x1', 'x2'])"
+        )
+    if isinstance(symmetry, str):
+        return [one for one in _detections(m, symmetry) if at is None or not declared(one).group.moved[at].any()]
+    if not isinstance(symmetry, Sequence) or not symmetry:
+        raise OptionError(
+            f"symmetry={symmetry!r}: give a group, as cumulant.symmetry.cyclic(24), or groups to choose from"
+        )
+    return symmetry
+
+
+def _score(solved: Solved) -> float:
+    """Held-out log-likelihood of the target in a row."""
+    return -inf if solved.held_out is None else solved.held_out
+
+
+def _acting(m: Moments, ansatz: Taylor | Field, symmetry: Any, at: Index | None) -> Declared:
+    """The group among the fields, if it may act there."""
     bound = declared(symmetry).on(m.columns)
     if bound.soft:
         raise OptionError(f"{ansatz!r} takes a group as it is, and none softly; give it without cumulant.symmetry.soft")
-    at = None if target is None else m.schema.independent_of(target)
     lifts = [m.schema.lifts[int(m.schema.column_of_field[i])] for i in m.schema.independent[bound.group.moved]]
     other = next((lift.name for lift in lifts if not isinstance(lift, Numeric)), None)
     if other is not None:
@@ -104,8 +153,8 @@ def _invariant(
         )
     if at is not None and bound.group.moved[at].any():
         raise OptionError(
-            f"the group moves the target '{target}', and {ansatz!r} is of a target that it leaves alone: let it act on "
-            "the inputs. cm.Gaussian() has no target, and its predictions turn with the group"
+            f"the group moves the target '{m.columns[at[0]]}', and {ansatz!r} is of a target that it leaves alone: let "
+            "it act on the inputs. cm.Gaussian() has no target, and its predictions turn with the group"
         )
     degree = max(ansatz.degrees) if isinstance(ansatz, Taylor) else 0
     if not bound.group.finite and degree > MOST_WITH_ROTATIONS:
@@ -113,20 +162,32 @@ def _invariant(
             f"{ansatz!r} under rotations: invariants up to degree {MOST_WITH_ROTATIONS} are known, which is "
             f"cm.Taylor({MOST_WITH_ROTATIONS + 1}); beyond, make dot products columns"
         )
-    with one_blas_thread(len(m.columns)):
-        found = solve_symmetric(m, bound, "auto" if prior in ("evidence", "folds") else prior)
-        if isinstance(ansatz, Taylor):
-            solved = solve_taylor(m, ansatz, prior, at, found)
-        else:
-            solved = solve_field(m, ansatz, prior, at, rows, found)
-    for note in solved.warnings:
-        warnings.warn(note, CumulantWarning, stacklevel=4)
+    return bound
+
+
+def _solved_under(
+    m: Moments,
+    ansatz: Taylor | Field,
+    bound: Declared,
+    prior: str | float | None,
+    at: Index | None,
+    rows: NDArray[np.float64] | None,
+    *,
+    judged: bool,
+) -> tuple[Symmetric, Solved]:
+    """The Gaussian law of all fields under a group, and on it the theory of the target."""
+    from cumulant.solve.field.solve import solve_field
+    from cumulant.solve.taylor import solve_taylor
+
+    found = solve_symmetric(m, bound, "auto" if prior in ("evidence", "folds") else prior)
+    if isinstance(ansatz, Taylor):
+        return found, solve_taylor(m, ansatz, prior, at, found, judged=judged)
+    return found, solve_field(m, ansatz, prior, at, rows, found)
+
+
+def _imposed(m: Moments, found: Symmetric, solved: Solved) -> Imposed:
     imposed = Imposed.of(found, "declared", m)
-    if isinstance(solved.law, TaylorLaw):
-        imposed = imposed.with_terms(solved.law.lifted)
-    notes = m.notes + solved.notes + solved.warnings
-    named = target if isinstance(target, str) else None
-    return Model(m.schema, solved.law, solved.prior, notes, named, m, symmetries=imposed, theory=ansatz)
+    return imposed.with_terms(solved.law.lifted) if isinstance(solved.law, TaylorLaw) else imposed
 
 
 def _looked_up(
@@ -155,13 +216,16 @@ def _looked_up(
 
 def _detected(m: Moments | Reduced, symmetry: str) -> Group | Declared | None:
     """The largest symmetry that the moments show, or None."""
+    return next(iter(_detections(m, symmetry)), None)
+
+
+def _detections(m: Moments | Reduced, symmetry: str) -> list[Group | Declared]:
+    """The symmetries that the moments show, the largest first."""
     if symmetry != "detect":
         raise OptionError(f"symmetry={symmetry!r}: choose 'detect', a group as cumulant.symmetry.cyclic(24), or a list")
     if isinstance(m, Reduced):
         raise OptionError("symmetry='detect' needs all second moments, and these were measured under a group")
     from cumulant.symmetry.detect import symmetries
 
-    found = symmetries(m).accepted
-    if not found:
-        return None
-    return up_to_scale(found[0].group) if found[0].scale == "correlation" else found[0].group
+    accepted = symmetries(m).accepted
+    return [up_to_scale(one.group) if one.scale == "correlation" else one.group for one in accepted]

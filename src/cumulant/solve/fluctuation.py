@@ -85,9 +85,9 @@ def fluctuating(solved: Solved, theory: Fluctuation, rows: Array | None) -> Solv
             "it a category (lifts={name: 'categorical'}) with cm.Gaussian() or cm.Field()"
         )
         warnings = (*warnings, discrete)
-    u = _studentised(law, x)
+    mean, u = _studentised(law, x)
     believed = {"constant": BELIEF[:1], "varying": BELIEF[1:], "auto": BELIEF}[theory.noise]
-    strength, logs = _strength(law, x, u) if believed[-1] else (None, np.zeros(len(u)))
+    strength, logs = _strength(law.features(x, mean), u) if believed[-1] else (None, np.zeros(len(u)))
     belief, width, shape, gain = _choose(u, logs, believed, theory.shape)
     varying = f"of a strength that varies (believed to {belief:.0%})" if belief else "of constant strength"
     note = f"the fluctuation about the mean is {shape.name}, {varying}: most likely for rows left out"
@@ -97,27 +97,26 @@ def fluctuating(solved: Solved, theory: Fluctuation, rows: Array | None) -> Solv
     return replace(solved, law=found, notes=(*solved.notes, note), warnings=warnings, held_out=held_out, theory=chosen)
 
 
-def _studentised(law: TaylorLaw, x: Array) -> Array:
-    """Residuals in the units of the target, each as if its row had not been in the fit: η/√(1 − h)."""
+def _studentised(law: TaylorLaw, x: Array) -> tuple[Array, Array]:
+    """ȳ, and residuals in the units of the target, each as if its row had not been in the fit: η/√(1 − h)."""
     mean, inflation = law.mean_and_inflation(x)
     # The inflation of a row that was fitted is 1 + h. One that the fit goes through says nothing of the noise.
     rest = np.maximum(2.0 - inflation, 0.01)
-    return np.asarray((x[:, law.target] - mean) / np.sqrt(rest))
+    return mean, np.asarray((x[:, law.target] - mean) / np.sqrt(rest))
 
 
-def _strength(law: TaylorLaw, x: Array, u: Array) -> tuple[TaylorLaw | None, Array]:
+def _strength(features: Array, u: Array) -> tuple[TaylorLaw | None, Array]:
     """The regression of ln η² on x and ȳ, and what it says of rows of folds that it had not seen (n,)."""
     typical = float(np.median(np.abs(u))) or float(np.abs(u).max(initial=0.0))
     if not typical > 0:
         return None, np.zeros(len(u))
     logs = np.log((u / typical) ** 2 + FLOOR**2)
-    features = law.features(x)
     p = features.shape[1]
     columns = {f"x{i}": features[:, i] for i in range(p)} | {"ln η²": logs}
     theory = Taylor(3) if p <= FEW_FIELDS else Taylor(2)
     m = measure(columns, requirement=theory.requires(), folds=FOLDS, progress=False, precision="double")
-    fold = fold_of(np.arange(len(x)), FOLDS)
-    predicted = np.zeros(len(x))
+    fold = fold_of(np.arange(len(u)), FOLDS)
+    predicted = np.zeros(len(u))
     for k in np.unique(fold):
         part = _regressed(m, theory, np.arange(FOLDS) != k)
         predicted[fold == k] = log_strength(part, features[fold == k])

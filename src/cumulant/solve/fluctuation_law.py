@@ -155,7 +155,7 @@ class FluctuationLaw(BySecondOrder):
         mean, inflation = self.background.mean_and_inflation(full)
         size = self.width * np.sqrt(inflation)
         if self.strength is not None:
-            size = size * np.exp(0.5 * self.belief * log_strength(self.strength, self.background.features(full)))
+            size = size * np.exp(0.5 * self.belief * log_strength(self.strength, self.background.features(full, mean)))
         return Fluctuating(name, mean, size, self.shape)
 
     def probabilities(self, x: Array, indicators: Index) -> Array:

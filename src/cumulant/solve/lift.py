@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifted", "Products", "centred", "monomials_of"]
 
-# Products of pairs of monomials that are looked up at a time.
-STEP = 1 << 20
+# Products of pairs of monomials that are looked up at a time; rows whose monomials stay in the cache.
+STEP, ROWS = 1 << 20, 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +74,15 @@ class Lifted:
 
     def forward(self, x: Array) -> Array:
         """Values of the terms (n, T) for rows of fields (n, p)."""
-        u = np.column_stack([np.ones(len(x)), (x - self.reference) / self.scale])
-        out = u[:, 1 + self.factors[:, 0]]
-        for column in self.factors.T[1:]:
-            out *= u[:, 1 + column]
-        return out if self.sums is None else np.asarray((self.sums @ out.T).T)
+        u = np.vstack([np.ones(len(x)), ((x - self.reference) / self.scale).T])
+        out = np.empty((len(x), len(self)))
+        for start in range(0, len(x), ROWS):
+            some = u[:, start : start + ROWS]
+            part = some[1 + self.factors[:, 0]]
+            for column in self.factors.T[1:]:
+                part *= some[1 + column]
+            out[start : start + ROWS] = (part if self.sums is None else self.sums @ part).T
+        return out
 
 
 def monomials_of(fields: Index, degree: int, groups: Index) -> Index:
@@ -117,15 +121,12 @@ class Products:
     ----------
     at
         Positions among the measured moments (M + 2, M + 2), the constant first.
-    unit
-        What divides each term (M + 2,): the scales of its factors; 1 for the target, which keeps its units.
     move
-        The sparse matrix (M + 2, M + 2) that takes monomials about the reference point of the moments to those about
-        that of the terms.
+        The sparse matrix (M + 2, M + 2) that takes monomials about the reference point of the moments, in the units of
+        the fields, to those about that of the terms, in theirs. The target keeps its units.
     """
 
     at: NDArray[np.int32]
-    unit: Array
     move: Any
 
     @staticmethod
@@ -145,18 +146,21 @@ class Products:
             at[start : start + step, start:] = block
             at[start:, start : start + step] = block.T
         away = (lifted.reference - shift) / lifted.scale
-        return Products(at, scale[terms].prod(axis=1), _moved(lifted.factors, away))
+        from scipy import sparse
+
+        return Products(at, _moved(lifted.factors, away) @ sparse.diags_array(1 / scale[terms].prod(axis=1)))
 
     def second_moments(self, moments: Array) -> Array:
         """Means of products of the terms (M + 2, M + 2), the constant first; the target about its shift."""
-        found = moments[self.at] / self.unit[:, None] / self.unit
-        return np.asarray(self.move @ (self.move @ found).T)
+        return np.asarray(self.move @ (self.move @ moments[self.at]).T)
 
 
 def centred(moments: Array) -> tuple[Array, Array]:
     """Mean (M + 1,) and covariance (M + 1, M + 1), denominator n, from moments with the constant first."""
     mean = moments[0, 1:].copy()
-    return mean, moments[1:, 1:] - np.outer(mean, mean)
+    covariance = np.multiply.outer(-mean, mean)
+    covariance += moments[1:, 1:]
+    return mean, covariance
 
 
 def _moved(factors: Index, away: Array) -> Any:

@@ -59,7 +59,9 @@ class Factor:
 
     def whiten(self, deviations: Array) -> Array:
         """L⁻¹ (x − μ) for rows (n, p): uncorrelated, of unit variance; (n, r)."""
-        scaled = (deviations * self.scale)[:, self.kept]
+        scaled = deviations * self.scale
+        if not self.kept.all():
+            scaled = scaled[:, self.kept]
         return _triangular(self.lower, scaled.T).T
 
     def inverse(self) -> Array:

@@ -63,7 +63,13 @@ OFF_CENTRE = 0.25
 
 
 def solve_taylor(
-    m: Moments, theory: Taylor, prior: str | float | None, target: Index | None, under: Symmetric | None = None
+    m: Moments,
+    theory: Taylor,
+    prior: str | float | None,
+    target: Index | None,
+    under: Symmetric | None = None,
+    *,
+    judged: bool = False,
 ) -> Solved:
     """Couplings of a target to monomials of the other fields.
 
@@ -71,6 +77,8 @@ def solve_taylor(
     ----------
     under
         The Gaussian law under a group, if one acts on the other fields: only its invariant sums of monomials are terms.
+    judged
+        Whether to score rows held out where there is one order alone, too.
 
     Raises
     ------
@@ -95,7 +103,8 @@ def solve_taylor(
         degrees = tuple(d for d in degrees if 2 * d <= m.order)
         notes.append(f"moments to order {m.order} leave degrees up to {degrees[-1]} to choose from")
     m = recentred(m)
-    tried = _climb(m, y, degrees, prior, None if under is None else under.reduced.declared)
+    judged = judged or len(degrees) > 1
+    tried = _climb(m, y, degrees, prior, None if under is None else under.reduced.declared, judged=judged)
     degree = max(tried, key=lambda d: tried[d].held_out)
     if len(tried) > 1:
         shown = ", ".join(f"{one.held_out:.4g} at degree {d}" for d, one in tried.items())
@@ -149,14 +158,14 @@ def _base(
 
 
 def _climb(
-    m: Moments, y: int, degrees: tuple[int, ...], prior: str | float | None, symmetry: Declared | None
+    m: Moments, y: int, degrees: tuple[int, ...], prior: str | float | None, symmetry: Declared | None, *, judged: bool
 ) -> dict[int, Attempt]:
     """Each degree solved, and its held-out score, from the lowest up for as long as it pays."""
     tried: dict[int, Attempt] = {}
     for degree in degrees:
         if tried and terms_of(m, y, degree, symmetry) > MANY_TERMS:
             break
-        tried[degree] = attempted(m, y, degree, prior, tried.get(degree - 1), symmetry, judged=len(degrees) > 1)
+        tried[degree] = attempted(m, y, degree, prior, tried.get(degree - 1), symmetry, judged=judged)
         if tried[degree].held_out < max(one.held_out for one in tried.values()):
             break
     return tried
@@ -230,8 +239,10 @@ class _Solved:
     @cached_property
     def parameters(self) -> float:
         """Effective number of them, 1 + tr C (C + mass)⁻¹."""
-        measured = _measured(self.fields)[:-1, :-1]
-        return 1 + float(np.sum(measured * factor(self.fields.covariance[:-1, :-1]).inverse()))
+        heavier = self.fields.covariance[:-1, :-1]
+        f = factor(heavier)
+        added = np.diag(heavier - _measured(self.fields)[:-1, :-1])
+        return 1 + f.rank - float(added @ f.inverse_diagonal())
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,20 +361,22 @@ def held_out_folds(m: Moments, law: TaylorLaw) -> list[HeldOut]:
 
 def _by_fold(m: Moments, problem: _Problem, solved: _Solved) -> Iterator[HeldOut]:
     inputs, last = np.arange(len(problem.lifted)), np.array([len(problem.lifted)])
+    every, total, heavier = solved.products, solved.fields.count, 1 + np.append(solved.mass, 0.0)
     counted = _higher(m).rows
     for k in np.flatnonzero(counted):
         if counted.sum() - counted[k] < 3:
             continue
-        products, held = problem.moments(m, np.arange(m.folds) == k)
-        n = solved.fields.count - held
-        rest = (solved.fields.count * solved.products - held * products) / n
-        fields = _massive(*centred(rest), n, solved.mass)
-        beta = np.append(-conditional(fields.covariance, inputs, last).coefficients[:, 0], 1.0)
-        mean, covariance = centred(products)
-        # Mean squared error of the held-out rows: their spread, and how far off their mean is.
-        error = beta @ covariance @ beta + float(beta @ (mean - fields.mean)) ** 2
-        measured = _measured(fields)
-        spare = max(fields.count - solved.parameters, 1.0)
-        variance = max(beta @ measured @ beta * fields.degrees / spare, 1e-12 * measured[-1, -1])
+        rest, n = problem.moments(m, np.arange(m.folds) != k)
+        held = total - n
+        mean, covariance = centred(rest)
+        measured = np.diag(covariance).copy()
+        np.fill_diagonal(covariance, measured * heavier)
+        beta = np.append(-conditional(covariance, inputs, last).coefficients[:, 0], 1.0)
+        # Mean squared errors of the rows that are kept and of all; what these have more is that of the rows held out.
+        seen = beta @ covariance @ beta - (measured * (heavier - 1)) @ beta**2
+        off = np.append(-beta @ mean, beta)
+        error = max(float(total * (off @ every @ off) - n * seen) / held, 0.0)
+        y, y2 = (total * every[[0, -1], -1] - n * rest[[0, -1], -1]) / held
+        variance = max(seen * n / max(n - solved.parameters, 1.0), 1e-12 * measured[-1])
         likelihood = -0.5 * np.log(2 * np.pi * variance) - 0.5 * error / variance
-        yield HeldOut(int(k), held, float(error), float(covariance[-1, -1]), float(likelihood))
+        yield HeldOut(int(k), held, error, float(y2 - y**2), float(likelihood))

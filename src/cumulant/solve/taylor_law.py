@@ -149,11 +149,10 @@ class TaylorLaw(TargetLaw):
         mean, scale, _ = self._predict(self.without_target(x), scales=True)
         return mean, np.asarray(scale**2 / self.residual_variance)
 
-    def features(self, x: Array) -> Array:
-        """Rows of all fields (n, p), unknown ones at their Gaussian mean, with ȳ in the place of the target."""
-        bare = self.without_target(x)
-        out = self.base.fill(bare)
-        out[:, self.target] = self._predict(bare, scales=False)[0]
+    def features(self, x: Array, mean: Array) -> Array:
+        """Rows of all fields (n, p), unknown ones at their Gaussian mean, with ȳ (n,) in the place of the target."""
+        out = self.base.fill(self.without_target(x))
+        out[:, self.target] = mean
         return out
 
     def contributions(self, x: Array) -> Array:

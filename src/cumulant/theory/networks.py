@@ -30,6 +30,9 @@ KINK = 1e-14
 class Activation(Protocol):
     """V(a, c, b) = ⟨φ(u) φ(v)⟩ for ⟨uu⟩ = a, ⟨uv⟩ = c, ⟨vv⟩ = b, and its derivatives; arrays that broadcast."""
 
+    def of(self, u: Array) -> Array:
+        """φ(u)."""
+
     def value(self, a: Array, c: Array, b: Array) -> Array:
         """V."""
 
@@ -45,9 +48,33 @@ class Activation(Protocol):
     def by_cross_and_own(self, a: Array, c: Array, b: Array) -> Array:
         """∂²V/∂c∂a, and 0 where it is infinite."""
 
+    def by_own_twice(self, a: Array, c: Array, b: Array) -> Array:
+        """∂²V/∂a² = ¼⟨φ⁗(u) φ(v)⟩, and 0 where it is infinite."""
+
+
+class _Linear:
+    """φ(u) = u: a product of random matrices."""
+
+    def of(self, u: Array) -> Array:
+        return u
+
+    def value(self, a: Array, c: Array, b: Array) -> Array:
+        return np.asarray(c + _none(a, b))
+
+    def by_cross(self, a: Array, c: Array, b: Array) -> Array:
+        return np.asarray(1.0 + 0 * c + _none(a, b))
+
+    def by_own(self, a: Array, c: Array, b: Array) -> Array:
+        return np.asarray(0 * c + _none(a, b))
+
+    by_cross_twice = by_cross_and_own = by_own_twice = by_own
+
 
 class _Relu:
     """φ(u) = max(u, 0): the arc-cosine propagator of order 1 (Cho & Saul, NeurIPS 22 (2009), eq. 3 and 6, halved)."""
+
+    def of(self, u: Array) -> Array:
+        return np.maximum(u, 0.0)
 
     def value(self, a: Array, c: Array, b: Array) -> Array:
         size = np.sqrt(a * b)
@@ -68,9 +95,18 @@ class _Relu:
     def by_cross_and_own(self, a: Array, c: Array, b: Array) -> Array:
         return np.asarray(-0.5 * _ratio(c, a) * self.by_cross_twice(a, c, b))
 
+    def by_own_twice(self, a: Array, c: Array, b: Array) -> Array:
+        bent = 0.25 * _ratio(b, a) * self.by_cross_twice(a, c, b)
+        return np.asarray(bent - _ratio(np.sqrt(np.maximum(a * b - c**2, 0.0)), a**2) / (4 * np.pi))
+
 
 class _Erf:
     """φ(u) = erf(u) (Williams, Neural Computation 10 (1998) 1203, eq. 11)."""
+
+    def of(self, u: Array) -> Array:
+        from scipy.special import erf
+
+        return np.asarray(erf(u))
 
     def value(self, a: Array, c: Array, b: Array) -> Array:
         return np.asarray(np.arcsin(2 * c / np.sqrt((1 + 2 * a) * (1 + 2 * b))) * (2 / np.pi))
@@ -87,6 +123,10 @@ class _Erf:
     def by_cross_and_own(self, a: Array, c: Array, b: Array) -> Array:
         return np.asarray((-4 / np.pi) * (1 + 2 * b) * self._gap(a, c, b) ** -1.5)
 
+    def by_own_twice(self, a: Array, c: Array, b: Array) -> Array:
+        gap = self._gap(a, c, b)
+        return np.asarray((4 / np.pi) * c / (1 + 2 * a) * (2 / (1 + 2 * a) + (1 + 2 * b) / gap) / np.sqrt(gap))
+
     def _gap(self, a: Array, c: Array, b: Array) -> Array:
         return np.asarray((1 + 2 * a) * (1 + 2 * b) - 4 * c**2)
 
@@ -98,6 +138,11 @@ class _Gelu:
     c/4 + (c/2π) arcsin ρ + P (ab − c² + c²/(1 + a) + c²/(1 + b)), ρ² = c²/(1 + a)(1 + b).
     """
 
+    def of(self, u: Array) -> Array:
+        from scipy.special import ndtr
+
+        return np.asarray(u * ndtr(u))
+
     def value(self, a: Array, c: Array, b: Array) -> Array:
         gap, angle = self._parts(a, c, b)
         return np.asarray(c * (0.25 + angle) + self._rest(a, c, b) / (2 * np.pi * np.sqrt(gap)))
@@ -108,8 +153,7 @@ class _Gelu:
 
     def by_own(self, a: Array, c: Array, b: Array) -> Array:
         gap, _ = self._parts(a, c, b)
-        own = b - (c / (1 + a)) ** 2 - 0.5 * c**2 / (1 + a) - 0.5 * (1 + b) * self._rest(a, c, b) / gap
-        return np.asarray(own / (2 * np.pi * np.sqrt(gap)))
+        return np.asarray(self._down(a, c, b, gap) / (2 * np.pi * np.sqrt(gap)))
 
     def by_cross_twice(self, a: Array, c: Array, b: Array) -> Array:
         gap, _ = self._parts(a, c, b)
@@ -122,6 +166,15 @@ class _Gelu:
         down = 0.5 / (1 + a) + 1 / (1 + a) ** 2 + 0.5 * (1 + b) / gap * (self._halves(a, b) + 3 / gap)
         return np.asarray(-c * down / (2 * np.pi * np.sqrt(gap)))
 
+    def by_own_twice(self, a: Array, c: Array, b: Array) -> Array:
+        gap, _ = self._parts(a, c, b)
+        steep, rest = (c / (1 + a)) ** 2, self._rest(a, c, b)
+        twice = 2 * steep / (1 + a) + 0.5 * steep - 0.5 * (1 + b) * ((b - steep) / gap - (1 + b) * rest / gap**2)
+        return np.asarray((twice - 0.5 * (1 + b) / gap * self._down(a, c, b, gap)) / (2 * np.pi * np.sqrt(gap)))
+
+    def _down(self, a: Array, c: Array, b: Array, gap: Array) -> Array:
+        return np.asarray(b - (c / (1 + a)) ** 2 - 0.5 * c**2 / (1 + a) - 0.5 * (1 + b) * self._rest(a, c, b) / gap)
+
     def _parts(self, a: Array, c: Array, b: Array) -> tuple[Array, Array]:
         both = (1 + a) * (1 + b)
         return both - c**2, np.arcsin(_correlation(c, np.sqrt(both))) / (2 * np.pi)
@@ -133,7 +186,7 @@ class _Gelu:
         return np.asarray(a * b + c**2 * (self._halves(a, b) - 1))
 
 
-ACTIVATIONS: dict[str, Activation] = {"relu": _Relu(), "erf": _Erf(), "gelu": _Gelu()}
+ACTIVATIONS: dict[str, Activation] = {"relu": _Relu(), "erf": _Erf(), "gelu": _Gelu(), "linear": _Linear()}
 
 
 @dataclass(frozen=True)
@@ -145,7 +198,7 @@ class NNGP(Propagator):
     Parameters
     ----------
     activation
-        ``"relu"``, ``"erf"`` or ``"gelu"``.
+        ``"relu"``, ``"erf"``, ``"gelu"`` or ``"linear"``.
     depth
         Hidden layers, 1 to 50.
     weight, bias
@@ -294,6 +347,11 @@ def _own(x: Array, weight: float, bias: float) -> Array:
 
 def _correlation(cross: Array, size: Array) -> Array:
     return np.clip(_ratio(cross, size), -1.0, 1.0)
+
+
+def _none(a: Array, b: Array) -> Array:
+    """0, of the shape of both."""
+    return np.asarray(0.0 * a + 0.0 * b)
 
 
 def _ratio(top: Array | float, bottom: Array) -> Array:
