@@ -2,7 +2,7 @@
 
 Order 2 stands at its foot. Each rung above says beforehand what it would take, is left out where that is more than the
 time that is left, and is taken where rows that were left out are likelier under it, by more than a nat for each number
-that they chose.
+that they chose; a field also where they are as likely, within a standard error, and nearer to its mean.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cumulant.lift import Boolean, Categorical, Numeric
 from cumulant.solve.auto import solve_gaussian
 from cumulant.solve.field.classes import SCREENED
 from cumulant.solve.field.law import FieldLaw
+from cumulant.solve.field.left_out import displaced
 from cumulant.solve.field.mixing import ADAPT_ROWS, PRODUCT_INPUTS
 from cumulant.solve.field.solve import solve_field
 from cumulant.solve.fluctuation import fluctuating
@@ -53,12 +54,13 @@ CLASS_NOISES, CLASS_FACTORS, PER_ENTRY = 30, 8, 10
 
 @dataclass(eq=False)
 class Climb:
-    """What is to be explained, and what was found so far."""
+    """What is to be explained, and what was found so far; ``foot`` is the held-out log-likelihood of order 2."""
 
     m: Moments
     y: int
     prior: str | float | None
     rows: Array | None
+    foot: float = float("nan")
     degrees: dict[int, Attempt] = field(default_factory=dict)
 
     @property
@@ -149,8 +151,8 @@ def _field(climb: Climb) -> Solved:
 
 
 def _field_chosen(found: Solved) -> float:
-    """A weight, tails and a width of each field; for what else its rows chose they have been charged already."""
-    return 3.0 * len(found.law.members) if isinstance(found.law, FieldLaw) else 0.0
+    """A weight of each field, tails and a width; for what else its rows chose they have been charged already."""
+    return 1.0 + len(found.law.members) if isinstance(found.law, FieldLaw) else 0.0
 
 
 LADDER: tuple[Rung, ...] = (
@@ -173,9 +175,9 @@ def solve_auto(m: Moments, theory: Auto, prior: str | float | None, target: Inde
         return replace(best, notes=(*best.notes, note))
     assert target is not None  # noqa: S101  # it is climbable
     climb = Climb(recentred(m), int(target[0]), prior, rows)
-    foot = _foot(climb, best.prior.mass)
-    candidates = [Candidate("order 2", float(foot), time.process_time() - cpu)]
-    best, at = replace(best, held_out=foot), 0
+    climb.foot = _foot(climb, best.prior.mass)
+    candidates = [Candidate("order 2", float(climb.foot), time.process_time() - cpu)]
+    best, at = replace(best, held_out=climb.foot), 0
     for rung in LADDER:
         left = theory.seconds - (time.perf_counter() - start)
         obstacle = rung.obstacle(climb)
@@ -188,7 +190,7 @@ def solve_auto(m: Moments, theory: Auto, prior: str | float | None, target: Inde
         cpu = time.process_time()
         found = rung.solve(climb)
         candidates.append(Candidate(rung.name, _score(found), time.process_time() - cpu))
-        if _pays(best, found, rung.chosen(found), climb):
+        if _pays(best, found, rung.chosen(found), climb) or _as_likely_and_closer(best, found, climb):
             best, at = found, len(candidates) - 1
     return _told(best, candidates, at)
 
@@ -251,6 +253,19 @@ def _pays(best: Solved, found: Solved, chosen: float, climb: Climb) -> bool:
     if found.held_out is None:
         return False
     return bool(found.held_out - _score(best) > max(LEAST, chosen / max(climb.m.count, 1.0)))
+
+
+def _as_likely_and_closer(best: Solved, found: Solved, climb: Climb) -> bool:
+    """Whether left-out rows are as likely under a field, within a standard error, and nearer to its mean."""
+    if not isinstance(found.law, FieldLaw) or found.law.left_out is None:
+        return False
+    left_out = found.law.left_out
+    foretold = left_out.density(found.law.members)
+    error = float(np.mean((foretold.mean - left_out.y) ** 2))
+    sure = float(foretold.log_prob(displaced(left_out.y)).std()) / len(left_out.y) ** 0.5
+    gaussian = -0.5 * float(np.log(2 * np.pi * np.e * max(error, 1e-300)))
+    other = climb.mean.held_out if climb.degrees else climb.foot
+    return _score(found) > _score(best) - sure and gaussian > other + LEAST
 
 
 def _told(best: Solved, candidates: Sequence[Candidate], at: int) -> Solved:

@@ -175,10 +175,20 @@ class Mixing:
             tried += [self._adapted(kind, scale, way) for kind in (kinds[0], kinds[-1])]
             tried += [] if self._bend is None else [self._adapted(kinds[0], scale, way, self._bend)]
         if self.elements is None and self.theory.chosen is None:
-            tried.append(self._adapted((Linear(),), scale, ways[0], each=False))
+            tried += self._planes(scale, ways[0])
         if self.theory.metric in ("auto", "full") and 1 < self.x.shape[1] <= COMBINED:
             tried += self._flown(best, ways[0])
         return tried
+
+    def _planes(self, scale: Scale, criterion: str) -> list[_Tried]:
+        """Order 2: a plane, of the target as it is, and of bent inputs on the target's scale."""
+        kind = "identity" if self.theory.scale == "auto" else self.theory.scale
+        plain = self._adapted((Linear(),), Scale.of(self.y, kind), criterion, each=False)
+        return (
+            [plain]
+            if self._bend is None
+            else [plain, self._adapted((Linear(),), scale, criterion, self._bend, each=False)]
+        )
 
     @cached_property
     def _bend(self) -> Bend | None:
