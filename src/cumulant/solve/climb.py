@@ -2,7 +2,7 @@
 
 Order 2 stands at its foot. Each rung above says beforehand what it would take, is left out where that is more than the
 time that is left, and is taken where rows that were left out are likelier under it, by more than a nat for each number
-that they chose; a field also where they are as likely, within a standard error, and nearer to its mean.
+that they chose; a field also where they are as likely, within a standard error, and nearer to its mean by more.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ def _pays(best: Solved, found: Solved, chosen: float, climb: Climb) -> bool:
 
 
 def _as_likely_and_closer(best: Solved, found: Solved, climb: Climb) -> bool:
-    """Whether left-out rows are as likely under a field, within a standard error, and nearer to its mean."""
+    """Whether left-out rows are as likely under a field, within a standard error, and nearer to its mean by more."""
     if not isinstance(found.law, FieldLaw) or found.law.left_out is None:
         return False
     left_out = found.law.left_out
@@ -265,7 +265,7 @@ def _as_likely_and_closer(best: Solved, found: Solved, climb: Climb) -> bool:
     sure = float(foretold.log_prob(displaced(left_out.y)).std()) / len(left_out.y) ** 0.5
     gaussian = -0.5 * float(np.log(2 * np.pi * np.e * max(error, 1e-300)))
     other = climb.mean.held_out if climb.degrees else climb.foot
-    return _score(found) > _score(best) - sure and gaussian > other + LEAST
+    return _score(found) > _score(best) - sure and gaussian > other + sure
 
 
 def _told(best: Solved, candidates: Sequence[Candidate], at: int) -> Solved:
@@ -275,8 +275,8 @@ def _told(best: Solved, candidates: Sequence[Candidate], at: int) -> Solved:
     path = ", ".join(f"{one.name} {one.log_likelihood:.4g} ({one.cpu_seconds:.2g} s)" for one in tried)
     left = "; ".join(f"{one.name} {one.why}" for one in candidates if one.why and "did not pay" not in one.why)
     note = (
-        f"auto took {name}: nothing else that was tried made left-out rows likelier by more than the numbers that it "
-        f"chose by them are worth (nats a row: {path})"
+        f"auto took {name}: nothing else that was tried made left-out rows likelier by more than is sure and than the "
+        f"numbers that it chose by them are worth (nats a row: {path})"
     )
     skipped = (f"auto did not try: {left}",) if left else ()
     taken = (replace(candidates[at], why="taken") if i == at else one for i, one in enumerate(candidates))
