@@ -116,6 +116,9 @@ def test_a_mean_that_bends(order):
     pieces = FreeEnergyRegressor(order=order).partial_fit(X[:150], y[:150]).partial_fit(X[150:], y[150:])
     assert np.allclose(pieces.predict(X), bent.predict(X), atol=1e-6)
     assert bent.coef_.shape == (2,)
+    both = FreeEnergyRegressor(order=order).fit(X, np.column_stack([y, y + X[:, 0] ** 2]))
+    assert np.allclose(both.predict(X)[:, 0], bent.predict(X), atol=1e-6)
+    assert both.score(X, np.column_stack([y, y + X[:, 0] ** 2])) > 0.95
 
 
 def test_a_spread_of_its_own():
@@ -129,7 +132,7 @@ def test_a_spread_of_its_own():
     with pytest.raises(OptionError, match="density='wide'"):
         FreeEnergyRegressor(density="wide").fit(X, y)
     with pytest.raises(OptionError, match="one target"):
-        FreeEnergyRegressor(order=3).fit(X, np.column_stack([y, y]))
+        FreeEnergyRegressor(density="fluctuating").fit(X, np.column_stack([y, y]))
 
 
 def test_a_feature_missing_in_a_row_is_left_out_of_the_regression_for_that_row():

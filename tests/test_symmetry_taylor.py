@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 import cumulant as cm
 import cumulant.symmetry as sym
-from cumulant.errors import DataError, OptionError
+from cumulant.errors import DataError, IncompatibleError, OptionError
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -164,14 +164,32 @@ def test_what_is_detected_is_kept_where_it_leaves_the_target_alone():
     assert "no symmetry was detected, so none was imposed" in plain.notes
 
 
+def test_errors_and_scores_are_of_fits_under_the_group():
+    from cumulant.measure.kernels import fold_of
+
+    table, group = frame().drop(columns="z"), sym.symmetric(NAMES)
+    model = cm.fit(table, cm.Taylor(3), target="y", symmetry=group, prior=None)
+    fold, found = fold_of(np.arange(len(table)), 10), []
+    for k in range(10):
+        part = cm.fit(table[fold != k], cm.Taylor(3), target="y", symmetry=group, prior=None)
+        error = part.predict("y", given=table[NAMES][fold == k]) - table["y"][fold == k]
+        found.append(np.sqrt((error**2).mean()))
+    for scores in (model.cross_validate(), model.cross_validate(data=table)):
+        assert_allclose(scores["rmse"][:-1], found, rtol=1e-6)
+    errors = model.coupling_table()["se"]
+    assert_allclose(errors["a·b·y"], errors["c·d·y"], rtol=1e-6)
+    with pytest.raises(IncompatibleError, match="jackknife"):
+        model.summary(errors="jackknife")
+
+
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda t: {"symmetry": sym.symmetric(["a", "y"])}, OptionError, "moves the target 'y'"),
+        (lambda t: {"symmetry": sym.symmetric(["a", "y"])}, OptionError, "takes the target 'y' to 'a'"),
         (lambda t: {"symmetry": sym.soft(sym.symmetric(NAMES))}, OptionError, "none softly"),
         (lambda t: {"symmetry": []}, OptionError, "give a group"),
         (lambda t: {"symmetry": "find"}, OptionError, "choose 'detect'"),
-        (lambda t: {"symmetry": sym.symmetric(NAMES), "target": None}, OptionError, "name it"),
+        (lambda t: {"symmetry": sym.symmetric(NAMES), "target": None}, OptionError, "name one"),
         (lambda t: {"symmetry": sym.symmetric(NAMES), "order": 2}, DataError, "measure with order=4"),
         (lambda t: {"symmetry": sym.symmetric(["a", "word=v"])}, OptionError, "'word' is not of numbers"),
     ],

@@ -65,18 +65,18 @@ def test_the_degree_is_found_and_said(bent):
 def test_held_out_scores_are_those_of_refitted_folds(bent):
     """The likelihood of a fold left out, from moments, against rows that are fitted and predicted."""
     from cumulant.measure.kernels import fold_of
-    from cumulant.solve.taylor import _held_out, _Problem, recentred
+    from cumulant.solve.expansion import Expansion, held_out, recentred
 
     m = recentred(cm.measure(bent, order=4))
-    problem = _Problem.of(m, m.columns.index("y"), 2)
-    score = _held_out(m, problem, problem.solve(m, None, (1.0,))[0])
+    expansion = Expansion.of(m, np.array([m.columns.index("y")]), 2)
+    score = held_out(m, expansion, expansion.solve(m, None, (1.0,))[0])
     fold = fold_of(np.arange(len(bent)), m.folds)
     total = 0.0
     for k in range(m.folds):
-        x, held = design(bent, 2)[fold != k], design(bent, 2)[fold == k]
+        x, left = design(bent, 2)[fold != k], design(bent, 2)[fold == k]
         beta, *_ = np.linalg.lstsq(x, bent["y"][fold != k], rcond=None)
         variance = ((bent["y"][fold != k] - x @ beta) ** 2).sum() / (len(x) - x.shape[1])
-        error = bent["y"][fold == k] - held @ beta
+        error = bent["y"][fold == k] - left @ beta
         total += (-0.5 * np.log(2 * np.pi * variance) - 0.5 * error**2 / variance).sum()
     assert score == pytest.approx(total / len(bent), rel=1e-6)
 
@@ -210,7 +210,7 @@ def test_fewer_rows_than_terms_are_warned_of(rows, rng):
     ("call", "error", "what"),
     [
         (lambda t: cm.Taylor(7), OptionError, "order=7"),
-        (lambda t: cm.fit(t, cm.Taylor(3)), OptionError, "name it: target="),
+        (lambda t: cm.fit(t, cm.Taylor(3)), OptionError, "name one, target="),
         (
             lambda t: cm.fit(t.assign(g=np.where(t["a"] > 5, "x", "z")), cm.Taylor(3), target="g"),
             OptionError,

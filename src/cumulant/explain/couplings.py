@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.errors import OptionError
+from cumulant.explain.judges import solved_again
 from cumulant.measure import Moments
 from cumulant.measure.jackknife import Jackknife
 from cumulant.solve import student
-from cumulant.solve.auto import solve_law
 from cumulant.solve.fluctuation_law import FluctuationLaw
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.polynomial_law import PolynomialLaw
 from cumulant.solve.schwinger_dyson import solve_schwinger_dyson
+from cumulant.solve.several import TaylorsLaw
 from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.theory import Gaussian, Polynomial, Taylor
 
@@ -43,7 +44,7 @@ def coupling_table(model: Model) -> pd.DataFrame:
             "errors of couplings come from the folds of the moments, which this model does not hold; ask the model "
             "that cm.fit or cm.solve made, without symmetry="
         )
-    if not isinstance(law, (GaussianLaw, TaylorLaw, FluctuationLaw, PolynomialLaw)):
+    if not isinstance(law, (GaussianLaw, TaylorLaw, TaylorsLaw, FluctuationLaw, PolynomialLaw)):
         raise OptionError(
             "this theory's F is no polynomial with couplings of its own; ask a model of cm.Gaussian(), cm.Taylor() or "
             "cm.Polynomial()"
@@ -81,10 +82,9 @@ def _by_solving_again(
 ) -> tuple[Couplings, Couplings]:
     """Couplings of all rows and their errors, solving without each fold; the degree of a mean stays."""
     theory, prior = _settled(model, law)
-    target = None if model.target is None else m.schema.independent_of(model.target)
     folds = np.arange(m.folds)
     value = law.couplings("mean")
-    without = [solve_law(m.some_folds(folds != k), theory, prior, target).law.couplings("mean") for k in used]
+    without = [solved_again(model, m.some_folds(folds != k), theory, prior).couplings("mean") for k in used]
     keys = list(value)
     rows = np.array([[one.get(key, 0.0) for key in keys] for one in without])
     errors = Jackknife(np.array([value[key] for key in keys]), rows, shares).standard_error
@@ -96,8 +96,9 @@ def _settled(model: Model, law: Law) -> tuple[Any, Any]:
     kind = model.prior.kind
     prior: Any = None if kind == "none" else model.prior.mass if kind in ("given", "folds") else "evidence"
     background = law.background if isinstance(law, FluctuationLaw) else law
-    if isinstance(background, TaylorLaw):
-        return Taylor(1 + int(background.lifted.degree.max(initial=1))), prior
+    if isinstance(background, (TaylorLaw, TaylorsLaw)):
+        means = background.laws if isinstance(background, TaylorsLaw) else (background,)
+        return Taylor(1 + max(mean.lifted.factors.shape[1] for mean in means)), prior
     if isinstance(model.theory, Polynomial) and isinstance(law, PolynomialLaw):
         return model.theory, "auto"
     return Gaussian(), prior if kind != "evidence" else model.prior.mass

@@ -18,11 +18,11 @@ from cumulant.explain.validate import target_and_rest
 from cumulant.measure import Moments
 from cumulant.measure.kernels import fold_of
 from cumulant.model.laws import name_of
+from cumulant.solve.expansion import held_out_folds
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.left_out import LeftOut, displaced
 from cumulant.solve.fluctuation_law import FluctuationLaw
 from cumulant.solve.polynomial_law import PolynomialLaw
-from cumulant.solve.taylor import held_out_folds
 from cumulant.solve.taylor_law import TaylorLaw
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def cross_validate(model: Model, target: str, by: Judges | None = None) -> pd.Da
     OptionError, IncompatibleError
         There is nothing to hold out, and why.
     """
+    apart, model = model._targets, model._about(target)
     law = model.law
     polynomial = isinstance(law, PolynomialLaw)
     if not polynomial and (target != model.target or not isinstance(law, (TaylorLaw, FluctuationLaw, FieldLaw))):
@@ -80,7 +81,7 @@ def cross_validate(model: Model, target: str, by: Judges | None = None) -> pd.Da
         )
     mean = law.background if isinstance(law, FluctuationLaw) else law
     assert isinstance(mean, TaylorLaw)  # noqa: S101  # the others were answered above
-    return _of_moments(model, mean, shape=law is mean)
+    return _of_moments(model, mean, model.schema.independent_of(apart), shape=law is mean)
 
 
 def _of_field(model: Model, law: FieldLaw) -> pd.DataFrame:
@@ -107,15 +108,17 @@ def _by_rows(by: Judges, fold: NDArray[np.int64], y: int) -> pd.DataFrame:
     return _frame(fold[known], value[known], mean[known], logs[known])
 
 
-def _of_moments(model: Model, law: TaylorLaw, *, shape: bool) -> pd.DataFrame:
-    """``shape``: whether the likelihood is of a Gaussian of one strength, which moments tell."""
+def _of_moments(model: Model, law: TaylorLaw, apart: NDArray[np.int64], *, shape: bool) -> pd.DataFrame:
+    """``shape``: whether the likelihood is of a Gaussian of one strength, which moments tell; ``apart``: no inputs."""
     m = model._kept("cross-validate")
     if not isinstance(m, Moments) or len(law.visible) < len(law.base.mean):
         raise IncompatibleError(
             "a mean that bends is cross-validated by the moments of its terms, which moments under a symmetry and "
             "models of fewer columns do not have; ask the model that was fitted, without symmetry="
         )
-    folds = held_out_folds(m, law)
+    symmetry = None if model.symmetries is None else model.symmetries.declared
+    turned = symmetry is not None and bool(symmetry.group.moved[law.target])
+    folds = held_out_folds(m, law, symmetry if turned else None, apart)
     if len(folds) < 2:
         raise OptionError("cross-validation needs at least two folds with rows; measure more rows, or with folds=10")
     rows = np.array([fold.rows for fold in folds])

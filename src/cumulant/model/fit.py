@@ -86,8 +86,8 @@ def fit(
         A column whose values part the rows into groups: a model for each, solved when it is asked for.
     symmetry
         A group that acts on the columns (`cumulant.symmetry`), a list of groups to choose from by held-out likelihood,
-        or ``"detect"``: the one that the moments show. Of `Taylor` and `Field` it acts on the inputs of the target
-        and leaves the target alone; of `Field` it is one group.
+        or ``"detect"``: the one that the moments show. Of `Field` it is one group, which acts on the inputs
+        of the target; of `Taylor` it acts on inputs, and may take targets to each other.
     budget
         Seconds that ``theory="auto"`` may take to look beyond order 2 for one numeric target: it then tries Taylor
         orders, fluctuations and a field on function space as far as they fit in, and takes what rows that were left out

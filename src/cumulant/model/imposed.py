@@ -11,6 +11,8 @@ import numpy as np
 from cumulant.symmetry.reduced import declared_from, state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -99,13 +101,24 @@ class Imposed:
             moments=moments,
         )
 
-    def with_terms(self, lifted: Lifted) -> Imposed:
-        """With the coefficients of a polynomial mean counted too: one of each monomial without the symmetry."""
-        monomials, terms = len(lifted.factors), len(lifted)
+    def with_terms(self, means: Sequence[Lifted], targets: Sequence[int]) -> Imposed:
+        """With the coefficients of polynomial means counted too: one of each monomial without the symmetry.
+
+        Parameters
+        ----------
+        means
+            Of each set of targets that the group takes to each other, the terms of one.
+        targets
+            How many there are of each.
+        """
+        free = sum(k * len(mean.factors) for mean, k in zip(means, targets, strict=True))
+        terms = sum(len(mean) for mean in means)
+        before = sum(k * cost(len(mean.factors)) for mean, k in zip(means, targets, strict=True))
+        after = sum(cost(len(mean)) for mean in means)
         return replace(
             self,
-            parameters=(self.parameters[0] + monomials, self.parameters[1] + terms),
-            flops=(self.flops[0] + cost(monomials), self.flops[1] + cost(terms)),
+            parameters=(self.parameters[0] + free, self.parameters[1] + terms),
+            flops=(self.flops[0] + before, self.flops[1] + after),
         )
 
     @property

@@ -19,6 +19,7 @@ LAWS: dict[str, tuple[str, str]] = {
     "polynomial": ("cumulant.solve.polynomial_law", "PolynomialLaw"),
     "symmetric": ("cumulant.solve.structured", "SymmetricLaw"),
     "taylor": ("cumulant.solve.taylor_law", "TaylorLaw"),
+    "taylor of several targets": ("cumulant.solve.several", "TaylorsLaw"),
     "field of a category": ("cumulant.solve.field.class_law", "ClassLaw"),
     "field": ("cumulant.solve.field.law", "FieldLaw"),
     "fields": ("cumulant.solve.field.several", "FieldsLaw"),

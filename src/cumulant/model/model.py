@@ -176,6 +176,7 @@ class Model:
             notes=(*self.notes, f"factors are deviations from {at}"),
             target=terms[-1],
             moments=None,
+            symmetries=None,
         )
 
     def partial_correlations(self) -> pd.DataFrame:
@@ -371,13 +372,14 @@ class Model:
         from cumulant.model.laws import name_of
 
         name = self._target(target)
-        if name == self.target and name_of(self.law) == "field":
+        own = self._about(name)
+        if name == own.target and name_of(own.law) == "field":
             from cumulant.explain.field_summary import summarise_field
 
-            return summarise_field(self, level=level, errors=errors, intercept=intercept)
-        if hasattr(self.law, "regression") and name == self.target:
-            return summarise(self.expanded(), name, level=level, errors=errors, intercept=intercept)
-        return summarise(self, name, level=level, errors=errors, intercept=intercept)
+            return summarise_field(own, level=level, errors=errors, intercept=intercept)
+        if hasattr(own.law, "regression") and name == own.target:
+            return summarise(own.expanded(), name, level=level, errors=errors, intercept=intercept)
+        return summarise(own, name, level=level, errors=errors, intercept=intercept)
 
     def diagrams(
         self, target: str | None = None, given: Mapping[str, Any] | None = None, *, shown: int = 12
@@ -410,7 +412,8 @@ class Model:
         """
         from cumulant.explain.diagrams import diagrams_of
 
-        return diagrams_of(self, self._target(target), given, shown=shown)
+        name = self._target(target)
+        return diagrams_of(self._about(name), name, given, shown=shown)
 
     def cross_validate(self, target: str | None = None, *, data: Any = None) -> pd.DataFrame:
         """R², RMSE and log-likelihood a row on each held-out fold, of the theory that was fitted.
@@ -530,7 +533,8 @@ class Model:
                 "moments, and solve them with rows=, or fit again"
             )
         declared = self.symmetries and self.symmetries.declared
-        return solve(m, self.theory, prior=again, target=self.target, symmetry=declared)
+        several = len(self._targets) > 1
+        return solve(m, self.theory, prior=again, target=self._targets if several else self.target, symmetry=declared)
 
     def _kept(self, what: str) -> Any:
         """The moments it was solved from, under a symmetry too."""
@@ -559,6 +563,22 @@ class Model:
         return f"Model({size}; {self.prior.reason})"
 
     # ------------------------------------------------------------------ from names and cells to fields
+
+    @property
+    def _targets(self) -> tuple[str, ...]:
+        """The column that the theory is about, or several."""
+        places = getattr(self.law, "places", None)
+        if places is None:
+            return () if self.target is None else (self.target,)
+        schema = self.schema
+        return tuple(self.columns[c] for c in schema.column_of_field[schema.independent[places]])
+
+    def _about(self, target: str) -> Model:
+        """The model as it is about one of its several targets; itself, if it has not several."""
+        if len(self._targets) < 2 or target not in self._targets:
+            return self
+        law: Any = self.law
+        return replace(self, law=law.of(int(self.schema.places_of(target)[0])), target=target)
 
     def _target(self, target: str | None) -> str:
         if target is None and self.target is None:

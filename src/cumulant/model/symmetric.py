@@ -8,19 +8,22 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cumulant.errors import CumulantWarning, OptionError
 from cumulant.lift import Numeric
 from cumulant.measure.threads import one_blas_thread
 from cumulant.model.imposed import Imposed
 from cumulant.model.model import Model
+from cumulant.solve.several import TaylorsLaw
 from cumulant.solve.symmetric import solve_symmetric
 from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.symmetry import Declared, Group, Reduced, declared, trivial, up_to_scale
+from cumulant.symmetry.covariants import exchanged
 from cumulant.symmetry.invariants import MOST_WITH_ROTATIONS
 from cumulant.theory import Field, Gaussian, Polynomial, Taylor
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from cumulant.measure import Moments
@@ -93,7 +96,7 @@ def _invariant(
     target: str | Sequence[str] | None,
     rows: NDArray[np.float64] | None,
 ) -> Model:
-    """The model of a target that a group acting on the other fields leaves alone: of invariant terms, or a field."""
+    """The model of targets whose means are as symmetric as their inputs: of terms that go with them, or a field."""
     if isinstance(m, Reduced):
         raise OptionError(f"{ansatz!r} takes its group when it is solved; measure without symmetry=")
     at = None if target is None else m.schema.independent_of(target)
@@ -151,18 +154,35 @@ def _acting(m: Moments, ansatz: Taylor | Field, symmetry: Any, at: Index | None)
         raise OptionError(
             f"column '{other}' is not of numbers, whose powers a group exchanges; leave it out of the group"
         )
-    if at is not None and bound.group.moved[at].any():
-        raise OptionError(
-            f"the group moves the target '{m.columns[at[0]]}', and {ansatz!r} is of a target that it leaves alone: let "
-            "it act on the inputs. cm.Gaussian() has no target, and its predictions turn with the group"
-        )
+    turned = at is not None and bool(bound.group.moved[at].any())
+    if at is not None and turned:
+        _require_closed(m, ansatz, bound.group, at)
+    # With a target that rotates an invariant has one index more than its monomial.
+    most = MOST_WITH_ROTATIONS - turned
     degree = max(ansatz.degrees) if isinstance(ansatz, Taylor) else 0
-    if not bound.group.finite and degree > MOST_WITH_ROTATIONS:
+    if not bound.group.finite and degree > most:
         raise OptionError(
-            f"{ansatz!r} under rotations: invariants up to degree {MOST_WITH_ROTATIONS} are known, which is "
-            f"cm.Taylor({MOST_WITH_ROTATIONS + 1}); beyond, make dot products columns"
+            f"{ansatz!r} under rotations: terms up to degree {most} are known, which is cm.Taylor({most + 1}); beyond, "
+            "make dot products columns"
         )
     return bound
+
+
+def _require_closed(m: Moments, ansatz: Taylor | Field, group: Group, at: Index) -> None:
+    """Refuse a group that takes a target to what is none."""
+    if not isinstance(ansatz, Taylor):
+        raise OptionError(
+            f"the group moves the target '{m.columns[at[0]]}', and {ansatz!r} is of a target that it leaves alone: let "
+            "it act on the inputs. cm.Gaussian() and cm.Taylor() have targets that turn with their inputs"
+        )
+    for orbit in exchanged(group, at):
+        other = np.setdiff1d(orbit, at)
+        if len(other):
+            target = m.columns[np.intersect1d(orbit, at)[0]]
+            raise OptionError(
+                f"the group takes the target '{target}' to '{m.columns[other[0]]}', which is no target: name as "
+                "targets all that it exchanges, or let it act on the inputs alone"
+            )
 
 
 def _solved_under(
@@ -187,7 +207,12 @@ def _solved_under(
 
 def _imposed(m: Moments, found: Symmetric, solved: Solved) -> Imposed:
     imposed = Imposed.of(found, "declared", m)
-    return imposed.with_terms(solved.law.lifted) if isinstance(solved.law, TaylorLaw) else imposed
+    laws = solved.law.laws if isinstance(solved.law, TaylorsLaw) else (solved.law,)
+    means = {law.target: law.lifted for law in laws if isinstance(law, TaylorLaw)}
+    if not means:
+        return imposed
+    orbits = exchanged(found.reduced.group, np.array(list(means)))
+    return imposed.with_terms([means[orbit[0]] for orbit in orbits], [len(orbit) for orbit in orbits])
 
 
 def _looked_up(

@@ -17,7 +17,7 @@ from cumulant.lift import Numeric
 from cumulant.measure import Moments, measure
 from cumulant.model import Model, solve
 from cumulant.source import Table, open_table
-from cumulant.theory import Field, Gaussian
+from cumulant.theory import Field, Fluctuation, Gaussian, Taylor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +124,7 @@ class FreeEnergy(BaseEstimator):  # type: ignore[misc]
         self.moments_ = m if first else self.moments_ + m
         self.n_samples_seen_ = seen + rows.shape[0]
         self._target = next(iter(beside)) if len(beside) == 1 else None
-        if len(beside) > 1 and isinstance(self._theory(), Field):
+        if len(beside) > 1 and isinstance(self._theory(), (Field, Fluctuation, Taylor)):
             self._target = list(beside)
         self._model = None
         return table

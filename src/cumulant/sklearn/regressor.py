@@ -47,7 +47,7 @@ class FreeEnergyRegressor(RegressorMixin, FreeEnergy):  # type: ignore[misc]
         Whether a sample of weight w stands for w equal samples, or has variance proportional to 1/w.
     order : int or "auto", default=2
         Order of the free energy: with 2 the mean is linear, with k up to 6 a polynomial of degree k − 1; ``"auto"``
-        takes the one under which held-out folds are most likely. Above 2 for one target only.
+        takes the one under which held-out folds are most likely. Above 2 each of several targets is by itself.
     loops : None or int, default=None
         With ``theory="polynomial"``: couplings by diagrams of up to 0, 1 or 2 loops, for weak couplings, instead of by
         equations that hold at any strength.

@@ -16,6 +16,7 @@ import numpy as np
 
 from cumulant.lift import Boolean, Categorical, Numeric
 from cumulant.solve.auto import solve_gaussian
+from cumulant.solve.expansion import Expansion, recentred, terms_of
 from cumulant.solve.field.classes import SCREENED
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.left_out import displaced
@@ -24,7 +25,7 @@ from cumulant.solve.field.solve import solve_field
 from cumulant.solve.fluctuation import fluctuating
 from cumulant.solve.held_out import class_log_likelihood, log_likelihood, usable_folds
 from cumulant.solve.law import Candidate, Solved
-from cumulant.solve.taylor import MANY_TERMS, Attempt, attempted, law_of, recentred, steepness_of, terms_of
+from cumulant.solve.taylor import MANY_TERMS, Attempt, attempted, base_of, law_of, steepness_of
 from cumulant.theory import Field, Fluctuation, Gaussian
 from cumulant.theory.field import DENSE_ROWS
 
@@ -62,6 +63,10 @@ class Climb:
     rows: Array | None
     foot: float = float("nan")
     degrees: dict[int, Attempt] = field(default_factory=dict)
+
+    def expansion(self, degree: int) -> Expansion:
+        """The terms of a mean of some degree."""
+        return Expansion.of(self.m, np.array([self.y]), degree)
 
     @property
     def mean(self) -> Attempt:
@@ -101,9 +106,9 @@ def _order(k: int) -> Rung:
         return n**2 * ((EIGEN * tried + climb.m.folds / 3) * n + LOOK_UP * climb.m.folds) / FLOPS_PER_SECOND
 
     def solve(climb: Climb) -> Solved:
-        found = attempted(climb.m, climb.y, degree, climb.prior, climb.degrees.get(degree - 1))
+        found = attempted(climb.m, climb.expansion(degree), climb.prior, climb.degrees.get(degree - 1))
         climb.degrees[degree] = found
-        return law_of(climb.m, climb.y, found, climb.prior)
+        return law_of(climb.m, found, base_of(climb.m, climb.prior))
 
     return Rung(f"Taylor order {k}", obstacle, seconds, solve)
 
@@ -117,7 +122,7 @@ def _without_rows(climb: Climb) -> str | None:
 
 
 def _fluctuation(climb: Climb) -> Solved:
-    background = law_of(climb.m, climb.y, climb.mean, climb.prior)
+    background = law_of(climb.m, climb.mean, base_of(climb.m, climb.prior))
     return fluctuating(background, Fluctuation(), climb.rows)
 
 
@@ -127,7 +132,7 @@ def _fluctuation_obstacle(climb: Climb) -> str | None:
 
 def _fluctuation_seconds(climb: Climb) -> float:
     n, p = _usable(climb).shape
-    return n * (float(p) ** 2 / 2 + len(climb.mean.problem.lifted)) ** 2 / FLOPS_PER_SECOND + 2e-6 * n
+    return n * (float(p) ** 2 / 2 + len(climb.mean.expansion.lifted)) ** 2 / FLOPS_PER_SECOND + 2e-6 * n
 
 
 def _field_seconds(climb: Climb) -> float:
@@ -241,7 +246,7 @@ def _foot(climb: Climb, mass: float) -> float:
     """The held-out log-likelihood of order 2."""
     if climb.m.higher is None:
         return log_likelihood(climb.m, mass, climb.y)
-    climb.degrees[1] = attempted(climb.m, climb.y, 1, climb.prior, None)
+    climb.degrees[1] = attempted(climb.m, climb.expansion(1), climb.prior, None)
     return climb.degrees[1].held_out
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.errors import DataError
+from cumulant.errors import DataError, OptionError
 from cumulant.measure import measure
 from cumulant.measure.kernels import fold_of
 from cumulant.solve.fluctuation_law import FluctuationLaw, log_strength
@@ -61,7 +61,11 @@ def solve_fluctuation(
     ------
     DataError
         There are no rows at hand.
+    OptionError
+        No target was named, or several.
     """
+    if target is not None and len(target) > 1:
+        raise OptionError("fluctuations are those of one target; name one, or use cm.Taylor(), which takes several")
     solved = solve_taylor(m, theory.background, prior, target)
     return fluctuating(solved, theory, rows) if isinstance(solved.law, TaylorLaw) else solved
 

@@ -115,29 +115,30 @@ def monomials_of(fields: Index, degree: int, groups: Index) -> Index:
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """Where the moment of each product of two terms is found: terms are the monomials and, last, a target.
+    """Where the moment of each product of two terms is found: terms are the monomials and, last, k targets.
 
     Parameters
     ----------
     at
-        Positions among the measured moments (M + 2, M + 2), the constant first.
+        Positions among the measured moments (1 + M + k, 1 + M + k), the constant first.
     move
-        The sparse matrix (M + 2, M + 2) that takes monomials about the reference point of the moments, in the units of
-        the fields, to those about that of the terms, in theirs. The target keeps its units.
+        The sparse matrix (1 + M + k, 1 + M + k) that takes monomials about the reference point of the moments, in the
+        units of the fields, to those about that of the terms, in theirs. Targets keep their units.
     """
 
     at: NDArray[np.int32]
     move: Any
 
     @staticmethod
-    def of(measured: Monomials, shift: Array, lifted: Lifted, target: int) -> Products:
+    def of(measured: Monomials, shift: Array, lifted: Lifted, targets: Index) -> Products:
         """Products of the terms ``lifted``, from moments about ``shift``."""
         d = lifted.factors.shape[1]
         # In homogeneous coordinates 0 is the constant.
-        y = [1 + target] + [0] * (d - 1)
-        terms = np.vstack([np.zeros((1, d), dtype=np.int64), 1 + lifted.factors, [y]])
+        y = np.zeros((len(targets), d), dtype=np.int64)
+        y[:, 0] = 1 + targets
+        terms = np.vstack([np.zeros((1, d), dtype=np.int64), 1 + lifted.factors, y])
         scale = np.concatenate([[1.0], lifted.scale])
-        scale[1 + target] = 1.0
+        scale[1 + targets] = 1.0
         q = len(terms)
         at = np.empty((q, q), dtype=np.int32)
         step = max(1, STEP // q)
@@ -148,10 +149,12 @@ class Products:
         away = (lifted.reference - shift) / lifted.scale
         from scipy import sparse
 
-        return Products(at, _moved(lifted.factors, away) @ sparse.diags_array(1 / scale[terms].prod(axis=1)))
+        return Products(
+            at, _moved(lifted.factors, away, len(targets)) @ sparse.diags_array(1 / scale[terms].prod(axis=1))
+        )
 
     def second_moments(self, moments: Array) -> Array:
-        """Means of products of the terms (M + 2, M + 2), the constant first; the target about its shift."""
+        """Means of products of the terms (1 + M + k, 1 + M + k), the constant first; targets about their shift."""
         return np.asarray(self.move @ (self.move @ moments[self.at]).T)
 
 
@@ -163,8 +166,8 @@ def centred(moments: Array) -> tuple[Array, Array]:
     return mean, covariance
 
 
-def _moved(factors: Index, away: Array) -> Any:
-    """Π (u_i − δ_i) as sums of Π u_i over some of the factors, for all monomials, the constant first, a target last."""
+def _moved(factors: Index, away: Array, targets: int) -> Any:
+    """Π (u_i − δ_i) as sums of Π u_i over some of the factors, for all monomials, the constant first, targets last."""
     from scipy import sparse
 
     m, d = factors.shape
@@ -178,13 +181,14 @@ def _moved(factors: Index, away: Array) -> Any:
     order = np.argsort(keys)
     # No factor is never left out.
     step = np.append(-away, 0.0)[factors]
-    rows, columns, values = [np.array([0, m + 1])], [np.array([0, m + 1])], [np.ones(2)]
-    for kept in product((False, True), repeat=d):
-        coefficient = np.where(kept, 1.0, step).prod(axis=1)
+    kept = np.concatenate([[0], np.arange(m + 1, m + 1 + targets)])
+    rows, columns, values = [kept], [kept], [np.ones(len(kept))]
+    for some in product((False, True), repeat=d):
+        coefficient = np.where(some, 1.0, step).prod(axis=1)
         used = np.flatnonzero(coefficient)
-        smaller = np.where(kept, factors[used], -1)
+        smaller = np.where(some, factors[used], -1)
         rows.append(1 + used)
         columns.append(order[np.searchsorted(keys, key(smaller), sorter=order)])
         values.append(coefficient[used])
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    return sparse.csr_matrix(entries, shape=(m + 2, m + 2))
+    return sparse.csr_matrix(entries, shape=(m + 1 + targets, m + 1 + targets))

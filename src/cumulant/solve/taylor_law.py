@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["TaylorLaw"]
+__all__ = ["TaylorLaw", "together"]
 
 # Numbers in the monomials of the rows that are worked on at once.
 BLOCK = 1 << 22
@@ -63,11 +63,21 @@ class TaylorLaw(TargetLaw):
             Fields were fixed or integrated out, which leaves no polynomial.
         """
         p = len(self.base.mean)
+        x = np.delete(np.arange(p), self.target)
+        return together(self.bend(about), self.base.marginal(x).couplings(about), x)
+
+    def bend(self, about: str) -> dict[tuple[int, ...], float]:
+        """Those of ½ (y − ȳ(x))²/σ² alone.
+
+        Raises
+        ------
+        OptionError
+            Fields were fixed or integrated out, which leaves no polynomial.
+        """
+        p = len(self.base.mean)
         if len(self.visible) < p:
             raise OptionError("F is a polynomial of all fields only; ask the model that was fitted for its couplings")
-        x = np.delete(np.arange(p), self.target)
-        origin = self.base.mean if about == "mean" else np.zeros(p)
-        bend = self._polynomial(origin)
+        bend = self._polynomial(self.base.mean if about == "mean" else np.zeros(p))
         bend[self.target,] = bend.get((self.target,), 0.0) + 1.0
         half = 0.5 / self.residual_variance
         out: dict[tuple[int, ...], float] = {}
@@ -75,10 +85,7 @@ class TaylorLaw(TargetLaw):
             key = tuple(sorted(a + b))
             if key:
                 out[key] = out.get(key, 0.0) + half * va * vb
-        for key, value in self.base.marginal(x).couplings(about).items():
-            named = tuple(int(x[i]) for i in key)
-            out[named] = out.get(named, 0.0) + value
-        return {key: out[key] for key in sorted(out, key=lambda k: (len(k), k))}
+        return out
 
     def _polynomial(self, origin: Array) -> dict[tuple[int, ...], float]:
         """Coefficients of y − ȳ in the deviations from ``origin``, but for y's own."""
@@ -222,6 +229,17 @@ class TaylorLaw(TargetLaw):
             Lifted(arrays["factors"], arrays["reference"], arrays["scale"], _sums_from(arrays)),
             GaussianLaw.from_state(terms, meta["terms"]).fields,
         )
+
+
+def together(
+    couplings: dict[tuple[int, ...], float], others: dict[tuple[int, ...], float], at: Index
+) -> dict[tuple[int, ...], float]:
+    """The couplings of a sum of two F, in order; those of the second are of the fields ``at``."""
+    out = dict(couplings)
+    for key, value in others.items():
+        named = tuple(int(at[i]) for i in key)
+        out[named] = out.get(named, 0.0) + value
+    return {key: out[key] for key in sorted(out, key=lambda k: (len(k), k))}
 
 
 def _sums_from(arrays: dict[str, NDArray[Any]]) -> Any:

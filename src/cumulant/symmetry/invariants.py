@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cumulant.errors import OptionError
-from cumulant.symmetry.orbits import multisets, orbits, rank
+from cumulant.symmetry.orbits import multisets, orbits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["MOST_WITH_ROTATIONS", "Invariants", "invariants", "summed"]
+__all__ = ["MOST_WITH_ROTATIONS", "Invariants", "invariants"]
 
 CHUNK = 1 << 22
 MOST_WITH_ROTATIONS = 3
@@ -116,33 +116,6 @@ def invariants(group: Group, order: int = 2, columns: Sequence[str] | None = Non
     bound = group if names is None else group.on(names)
     names = names if names is not None else tuple(f"x{j}" for j in range(group.degree))
     return Invariants(names, tuple(orbits(bound, k) for k in range(1, order + 1)))
-
-
-def summed(group: Group, factors: Index) -> Any:
-    """The sparse matrix of signs (T, M) that adds monomials of each orbit to one invariant term.
-
-    Parameters
-    ----------
-    factors
-        Columns of each monomial (M, degree), ascending, −1 for no factor; each orbit is there whole or not at all.
-    """
-    from scipy import sparse
-
-    labels, signs = np.full(len(factors), -1, dtype=np.int64), np.zeros(len(factors))
-    degree, count = (factors >= 0).sum(axis=1), 0
-    for k in range(1, factors.shape[1] + 1):
-        rows = np.flatnonzero(degree == k)
-        found = orbits(group, k)
-        at = rank(np.sort(factors[rows], axis=1)[:, -k:])
-        alive = found.labels[at] >= 0
-        _, numbered = np.unique(found.labels[at][alive], return_inverse=True)
-        labels[rows[alive]] = count + numbered
-        signs[rows] = found.signs[at]
-        count += int(numbered.max(initial=-1)) + 1
-    kept = np.flatnonzero(labels >= 0)
-    out = sparse.csr_array((signs[kept], (labels[kept], kept)), shape=(count, len(factors)))
-    out.sort_indices()
-    return out
 
 
 def _sums(found: Orbits, x: Array) -> Array:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Orbits", "burnside", "orbits"]
+__all__ = ["Orbits", "burnside", "joined", "orbits"]
 
 MOST_TUPLES = 30_000_000
 
@@ -192,7 +192,7 @@ def orbits(group: Group, length: int, *, ordered: bool = False) -> Orbits:
         sources.append(at[away])
         targets.append(to[away])
         flips.append(flip[away])
-    return _joined(n, p, length, ordered, sources, targets, flips, signed=group.signed)
+    return joined(n, p, length, ordered, sources, targets, flips, signed=group.signed)
 
 
 def _touched(moves: NDArray[np.bool_], places: Index, *, ordered: bool) -> Index:
@@ -206,10 +206,11 @@ def _touched(moves: NDArray[np.bool_], places: Index, *, ordered: bool) -> Index
     return rank(np.stack([np.minimum(a, b), np.maximum(a, b)], axis=1)[once])
 
 
-def _joined(
+def joined(
     n: int, p: int, length: int, ordered: bool, sources: list[Index], targets: list[Index], flips: list[Index],
     *, signed: bool,
 ) -> Orbits:  # fmt: skip
+    """Orbits of n points that generators take from ``sources`` to ``targets``, flipping their sign where ``flips``."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
