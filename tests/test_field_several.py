@@ -38,6 +38,14 @@ def test_each_is_what_it_is_without_the_other(model):
     assert any(note.startswith("v: ") for note in model.notes)
 
 
+def test_each_is_explained_by_itself(model):
+    for name, inputs in (("u", {"a", "b"}), ("v", {"b"})):
+        table = model.summary(name).table
+        assert inputs <= set(table.index)
+        assert {"u", "v"}.isdisjoint(table.index)
+    assert model.cross_validate("u").loc["all", "r2"] > 0.9
+
+
 def test_density_is_a_product_and_rows_can_be_drawn(model):
     new = waves(10, seed=2)
     inputs = new[["a", "b"]]

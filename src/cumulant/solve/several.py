@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["SeveralLaw", "TaylorsLaw"]
+__all__ = ["SeveralLaw", "TaylorsLaw", "states_of"]
 
 Own = TypeVar("Own", bound=TargetLaw)
 
