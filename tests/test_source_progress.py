@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import cumulant
@@ -107,3 +108,36 @@ def test_rich_is_not_imported_until_shown():
     home = str(Path(cumulant.__file__).parents[1])
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, env={"PYTHONPATH": home})
     assert run.returncode == 0, run.stderr.decode()
+
+
+# ---------------------------------------------------------------------------------- solvers
+
+
+def test_a_solver_that_lasts_shows_what_it_is_at(terminal, clock):
+    with progress.following("solving for y"):
+        progress.tell("straight line", score="ln Z -3")
+        assert terminal.getvalue() == ""
+        clock[0] += 1.5
+        progress.tell(score="ln Z -2")
+    shown = terminal.getvalue()
+    assert "solving for y" in shown
+    assert "straight line" in shown
+    assert "ln Z -2" in shown
+
+
+def test_a_solver_that_no_one_follows_says_nothing(terminal, clock):
+    progress.tell("a stage")
+    with progress.following("solving", enabled=False):
+        clock[0] += 5.0
+        progress.tell("a stage")
+    with progress.following("solving"):
+        progress.tell("a stage")
+    assert terminal.getvalue() == ""
+
+
+def test_the_field_that_is_adapted_is_named(terminal):
+    x = np.linspace(-2, 2, 40)
+    cumulant.fit({"x": x, "y": np.sin(2 * x)}, cumulant.Field(), target="y", progress=True)
+    assert "solving for y" in terminal.getvalue()
+    assert "Matern + Linear" in terminal.getvalue()
+    assert "ln Z" in terminal.getvalue()

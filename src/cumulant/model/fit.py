@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -18,6 +19,7 @@ from cumulant.measure.threads import one_blas_thread
 from cumulant.model.model import Model
 from cumulant.solve.auto import solve_law, theory_of
 from cumulant.source import open_table
+from cumulant.source.progress import following
 from cumulant.theory import Gaussian
 
 if TYPE_CHECKING:
@@ -135,7 +137,8 @@ def fit(
         name = str(table) if isinstance(table, (str, Path)) else f"the {type(table).__name__}"
         raise DataError(f"{name} has no rows to measure; a model needs at least one")
     rows = _rows(table, m, ansatz.requires().rows, measure_options.get("delimiter"))
-    model = _solved(m, ansatz, prior, target, symmetry, rows)
+    with _followed(target, measure_options.get("progress")):
+        model = _solved(m, ansatz, prior, target, symmetry, rows)
     effort = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
     return replace(model, effort={"rows": float(m.rows.sum()), "fields": float(len(m.columns)), **effort})
 
@@ -172,7 +175,14 @@ def solve(
     """
     ansatz = theory_of(theory, budget)
     some = None if rows is None else _rows(rows, m, ansatz.requires().rows, None)
-    return _solved(m, ansatz, prior, target, symmetry, some)
+    with _followed(target):
+        return _solved(m, ansatz, prior, target, symmetry, some)
+
+
+def _followed(target: str | Sequence[str] | None, enabled: bool | None = None) -> AbstractContextManager[None]:
+    """A line of progress that says what is solved for."""
+    names = [target] if isinstance(target, str) else list(target or ())
+    return following("solving" + (f" for {', '.join(names)}" if names else ""), enabled=enabled)
 
 
 def _solved(

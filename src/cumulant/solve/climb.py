@@ -26,6 +26,7 @@ from cumulant.solve.fluctuation import fluctuating
 from cumulant.solve.held_out import class_log_likelihood, log_likelihood, usable_folds
 from cumulant.solve.law import Candidate, Solved
 from cumulant.solve.taylor import MANY_TERMS, Attempt, attempted, base_of, law_of, steepness_of
+from cumulant.source.progress import tell
 from cumulant.theory import Field, Fluctuation, Gaussian
 from cumulant.theory.field import DENSE_ROWS
 
@@ -192,6 +193,7 @@ def solve_auto(m: Moments, theory: Auto, prior: str | float | None, target: Inde
         if obstacle is not None:
             candidates.append(Candidate(rung.name, float("nan"), 0.0, obstacle))
             continue
+        tell(rung.name)
         cpu = time.process_time()
         found = rung.solve(climb)
         candidates.append(Candidate(rung.name, _score(found), time.process_time() - cpu))

@@ -1,9 +1,11 @@
-"""A progress bar for passes that last, silent for those that do not and wherever no one is watching."""
+"""Progress of passes and of solvers that last, silent for those that do not and wherever no one is watching."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any
 
@@ -11,9 +13,10 @@ import pyarrow as pa
 
 from cumulant.source.table import Table
 
-__all__ = ["track"]
+__all__ = ["following", "tell", "track"]
 
 PATIENCE = 1.0
+_line: ContextVar[_Line | None] = ContextVar("line", default=None)
 
 
 def track(
@@ -45,9 +48,43 @@ def track(
     >>> sum(batch.num_rows for batch in track(table, table.open()))
     3
     """
-    if enabled is False or sys.stderr is None or not sys.stderr.isatty():
+    if not _is_watched(enabled):
         return iter(batches)
     return _watched(table, batches, describe, 0.0 if enabled else PATIENCE)
+
+
+@contextmanager
+def following(describe: str, *, enabled: bool | None = None) -> Iterator[None]:
+    """Show on standard error what is told by `tell` in this block, and the time, once it has lasted a second.
+
+    Parameters
+    ----------
+    describe : str
+        What is done, as "solving for price".
+    enabled : bool or None
+        As of `track`.
+    """
+    if not _is_watched(enabled):
+        yield
+        return
+    line = _Line(describe, 0.0 if enabled else PATIENCE)
+    token = _line.set(line)
+    try:
+        yield
+    finally:
+        _line.reset(token)
+        line.close()
+
+
+def tell(stage: str | None = None, *, score: str | None = None) -> None:
+    """Say what a solver is at, and how well it does, to whoever follows."""
+    line = _line.get()
+    if line is not None:
+        line.show({name: text for name, text in (("stage", stage), ("score", score)) if text is not None})
+
+
+def _is_watched(enabled: bool | None) -> bool:
+    return enabled is not False and sys.stderr is not None and sys.stderr.isatty()
 
 
 def _watched(
@@ -95,3 +132,42 @@ class _Bar:
 
     def close(self) -> None:
         self._progress.stop()
+
+
+class _Line:
+    """What is done, what was told of it last, and for how long; rich is imported once there is something to show."""
+
+    def __init__(self, describe: str, patience: float) -> None:
+        self._describe, self._patience, self._begin = describe, patience, monotonic()
+        self._told = {"stage": "", "score": ""}
+        self._progress: Any = None
+
+    def show(self, told: dict[str, str]) -> None:
+        self._told |= told
+        if self._progress is None:
+            if monotonic() - self._begin < self._patience:
+                return
+            self._start()
+        self._progress.update(0, **self._told)
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[stage]}", markup=False),
+            TextColumn("{task.fields[score]}", markup=False),
+            console=Console(file=sys.stderr),
+            transient=True,
+        )
+        self._progress.add_task(self._describe, total=None, **self._told)
+        # What passed before there was anything to show counts.
+        self._progress.tasks[0].start_time = self._begin
+        self._progress.start()
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()

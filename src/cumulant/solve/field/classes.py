@@ -15,6 +15,7 @@ import numpy as np
 
 from cumulant.solve.field.conditioning import factored
 from cumulant.solve.field.density import stacked
+from cumulant.source.progress import tell
 from cumulant.theory.propagators import RBF, Laplace, Linear, Matern, from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ def _by_spectrum(candidate: Propagator, x: Array, y: Array) -> _Left:
     """The noise that foretells the rows left out best, all from one eigen-decomposition."""
     from scipy.linalg import eigh
 
+    tell(_named(candidate))
     k, scale = _unit(candidate, x)
     w, v = eigh(k, overwrite_a=True, check_finite=False)
     projected, squares = v.T @ y, v**2
@@ -238,6 +240,7 @@ def _by_factors(member: Member, x: Array, y: Array, near: Sequence[float]) -> _L
     """The same for more rows, at multiples of the noise that fewer asked for."""
     from scipy.linalg import lapack
 
+    tell(f"{_named(member.propagator)} of all {len(y):,} rows")
     k, scale = _unit(member.propagator, x)
     tried = []
     for noise in member.noise * np.array(near):

@@ -16,6 +16,7 @@ import numpy as np
 
 from cumulant.solve.field.bend import Bend
 from cumulant.solve.field.conditioning import Conditioned, condition, propagated
+from cumulant.source.progress import tell
 from cumulant.theory.averaged import Averaged
 from cumulant.theory.propagators import Constant, Propagator, Sum
 
@@ -216,6 +217,7 @@ class _Search:
             return 1e12, np.zeros_like(flat)
         by_rows = self.criterion == "left out"
         value, slope = known.left_out_score(self.dither) if by_rows else (known.evidence, known.slope())
+        tell(score=f"{'ln p of left-out rows' if by_rows else 'ln Z'} {value:.5g}")
         out = np.empty_like(flat)
         pull = sum(w * part.gradient(z, z, slope) for w, part in zip(weight, h.parts, strict=True))
         by_scale = 2 * (z * pull).sum(axis=0)

@@ -21,6 +21,7 @@ from cumulant.solve.field.left_out import LeftOut, displaced
 from cumulant.solve.field.member import Member
 from cumulant.solve.field.scale import Scale, scales
 from cumulant.solve.field.strength import FEWEST_ROWS, strength_of
+from cumulant.source.progress import tell
 from cumulant.theory.averaged import Averaged, averaged_over
 from cumulant.theory.propagators import Laplace, Linear, Matern, Propagator
 
@@ -210,8 +211,9 @@ class Mixing:
         self, parts: Parts, scale: Scale, criterion: str, bend: Bend | None = None, *, each: bool = True
     ) -> _Tried:
         each = each and self.theory.metric != "unit" and self.x.shape[1] <= EACH_SCALE
-        hyper = self._found(started(parts, self.x.shape[1], bend), scale, criterion, STEPS, each=each)
         name = f"{named(parts)} of {'' if bend is None else 'bent inputs and '}{scale.name} by {criterion}"
+        tell(name)
+        hyper = self._found(started(parts, self.x.shape[1], bend), scale, criterion, STEPS, each=each)
         return self._conditioned(hyper, scale, name, _chosen(hyper, criterion, each=each))
 
     def _flown(self, start: _Tried, criterion: str) -> list[_Tried]:
@@ -223,8 +225,9 @@ class Mixing:
             root = (v * np.sqrt(np.maximum(w, 0.0))) @ v.T
             root *= np.sqrt((start.member.hyper.metric**2).sum() / max((root**2).sum(), 1e-300))
             hyper = replace(member.hyper, metric=root)
-            hyper = self._found(hyper, member.scale, criterion, FLOW_STEPS, each=False)
             name = f"{named(hyper.parts)} of combined inputs and {member.scale.name} by {criterion}"
+            tell(name)
+            hyper = self._found(hyper, member.scale, criterion, FLOW_STEPS, each=False)
             flow.append(self._conditioned(hyper, member.scale, name, start.chosen))
             member = flow[-1].member
             if flow[-1].left_out < flow[-2].left_out + FLOW_WORTH:

@@ -19,6 +19,7 @@ from cumulant.measure.threads import cores, one_blas_thread
 from cumulant.solve.field.conditioning import carried, factored
 from cumulant.solve.field.evidence import LEAST_NOISE, Hyper
 from cumulant.solve.field.partition import Partition
+from cumulant.source.progress import tell
 from cumulant.source.threads import in_order
 
 if TYPE_CHECKING:
@@ -284,6 +285,7 @@ def split(
         for block, sums in in_order(lambda rows: _Block.of(coarse, z[rows], y[rows]), blocks, cores()):
             kept.append(block)
             total += sums
+            tell(f"{len(z):,} rows in {len(blocks)} blocks", score=f"{len(kept)} done")
     weights, root, amplitude, evidence = total.solved()
     order = np.concatenate(blocks)
     edges = np.concatenate([[0], np.cumsum([len(rows) for rows in blocks])])
