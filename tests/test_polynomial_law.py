@@ -159,7 +159,9 @@ def test_the_second_order_polynomial_is_the_gaussian(table):
     [
         ({"t": np.random.default_rng(0).standard_t(2.2, size=6000)}, "tails"),
         ({"e": np.random.default_rng(0).standard_t(7, size=6000)}, "falls for ever along 'e'|tails"),
-        ({"s": np.random.default_rng(0).integers(0, 2, 6000).astype(float)}, "takes few values"),
+        ({"s": np.random.default_rng(0).integers(0, 2, 6000).astype(float)}, "'s' takes few values.*categorical"),
+        ({"g": np.random.default_rng(0).integers(0, 3, 6000).astype(float)}, "'g' takes few values"),
+        ({"x²": np.random.default_rng(1).normal(size=6000) ** 2}, "'x²' one is a function of the others"),
         ({"b": np.random.default_rng(0).random(6000) < 0.5}, "has levels, not values"),
         ({"one": np.ones(6000)}, "'one' does not vary"),
     ],

@@ -71,3 +71,34 @@ def test_fewer_rows_than_terms():
     given = {name: [0.0, 1.0] if name == "x0" else [0.0, 0.0] for name in table if name != "y"}
     low, high = model.predict("y", given=given)
     assert 0.6 < high - low < 1.3
+
+
+def test_an_order_with_more_terms_than_rows_says_who_decides():
+    rng = RNG(4)
+    table = {name: rng.normal(size=60) for name in "abcde"}
+    with pytest.warns(CumulantWarning, match="125 terms of the mean rest on 60 rows.*order='auto'"):
+        model = cm.fit(table, cm.Taylor(6), target="e")
+    fresh = {name: rng.normal(size=1000) for name in "abcd"}
+    assert np.std(model.predict("e", given=fresh)) < 1.0
+
+
+def test_a_constant_target_and_hardly_any_rows():
+    x = RNG(5).normal(size=500)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        model = cm.fit({"x": x, "y": np.ones(500)}, cm.Taylor(), target="y")
+        assert model.predict("y", given={"x": [3.0]}) == pytest.approx([1.0])
+        few = cm.fit({"x": x[:3], "y": x[1:4]}, cm.Taylor(), target="y")
+    assert "3 rows are too few to hold any out" in few.notes[0]
+    assert few.theory == cm.Taylor(2)
+
+
+def test_a_shape_that_some_folds_have_not_is_not_chosen_for_that():
+    """Without its largest row this sample has a quartic theory; the other folds have none to be judged by."""
+    rng = RNG(0)
+    x = rng.normal(size=5000)
+    rng.standard_t(2, size=5000)
+    y = x + rng.standard_cauchy(size=5000)
+    with pytest.warns(CumulantWarning, match="'y' has tails so heavy"):
+        model = cm.fit({"x": x, "y": y}, cm.Fluctuation(cm.Taylor(2)), target="y")
+    assert any("heavy-tailed" in note for note in model.notes)

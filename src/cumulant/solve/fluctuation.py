@@ -148,12 +148,16 @@ def _choose(u: Array, logs: Array, believed: tuple[float, ...], kind: str) -> tu
     for belief in believed:
         size = np.exp(0.5 * belief * logs)
         z = u / size
+        judged: dict[str, list[float]] = {}
         for k in np.unique(fold):
             held = fold == k
             width = _width(z[~held])
             for name, shape in candidates(z[~held] / width, kind).items():
                 score = float((shape.log_density(z[held] / width) - np.log(width * size[held])).sum())
-                scores[belief, name] = scores.get((belief, name), 0.0) + score
+                judged.setdefault(name, []).append(score)
+        # A shape that does not exist without some fold has fewer rows to be unlikely for.
+        most = max(map(len, judged.values()))
+        scores |= {(belief, name): sum(parts) for name, parts in judged.items() if len(parts) == most}
     best = next(iter(scores))
     for choice, score in scores.items():
         if score > scores[best] + WORTH:

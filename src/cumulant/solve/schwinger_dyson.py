@@ -43,6 +43,9 @@ __all__ = ["Equations", "PolynomialSolution", "solve_schwinger_dyson"]
 
 # Couplings beyond these take a matrix of gigabytes.
 MOST = 5000
+# Equations beyond this condition number are not solved; a field with less than this share in what they lack is no part
+# of it.
+MOST_SINGULAR, SHARE = 1e13, 0.01
 # The ridges tried, on equations scaled to a unit diagonal; the last leaves a Gaussian.
 RIDGES = np.array([0.0, *np.logspace(-8, 2, 11), np.inf])
 
@@ -330,13 +333,10 @@ class _System:
         if not (diagonal > 0).all():
             raise DataError("an equation is empty: a field has no variation; leave constant columns out")
         self._scale = 1 / np.sqrt(diagonal)
-        values = np.linalg.eigvalsh(self._total[0] * np.outer(self._scale, self._scale))
+        values, vectors = np.linalg.eigh(self._total[0] * np.outer(self._scale, self._scale))
         self.condition = float(values[-1] / values[0]) if values[0] > 0 else np.inf
-        if not self.condition < 1e13:
-            raise DataError(
-                "the Schwinger–Dyson equations are singular: a field is a function of others, or takes few values; "
-                "leave such columns out, or use cm.Gaussian()"
-            )
+        if not self.condition < MOST_SINGULAR:
+            raise DataError(f"the Schwinger–Dyson equations are singular: {_dependence(m, terms, vectors[:, 0])}")
 
     def _standard(self, m: Moments, monomials: Monomials) -> tuple[Array, Array]:
         """Weight of each fold (K,), and its moments in standard units (K, M)."""
@@ -393,6 +393,21 @@ class _System:
                 theta = self._solve(A, b, kept, float(ridge))
                 scores[j, r] = self._shares[j] * (0.5 * theta @ seen_A @ theta - seen_b @ theta)
         return float(RIDGES[int(np.argmin(scores.sum(axis=0)))])
+
+
+def _dependence(m: Moments, terms: Index, relation: Array) -> str:
+    """Which fields a relation between terms (N,) is one of, and what to do."""
+    share = np.array([(relation[(terms == i + 1).any(axis=1)] ** 2).sum() for i in range(len(m.columns))])
+    names = [f"'{name}'" for name, one in zip(m.columns, share, strict=True) if one > SHARE * share.max()]
+    if len(names) == 1:
+        return (
+            f"column {names[0]} takes few values, and F differentiates; make it a category (lifts={{name: "
+            "'categorical'}) with cm.Gaussian(), or leave it out"
+        )
+    return (
+        f"of {', '.join(names[:-1])} and {names[-1]} one is a function of the others, or takes few values; leave it "
+        "out, or use cm.Gaussian()"
+    )
 
 
 def _centre(m: Moments) -> tuple[Array, Array]:

@@ -92,11 +92,16 @@ def solve_taylor(
     solved = []
     for orbit in orbits:
         notes = list(first)
-        tried = _climb(m, orbit, targets, degrees, prior, symmetry, judged=judged or len(degrees) > 1)
+        # No mean of a constant is likelier than another.
+        varies = bool((np.diag(m.total.covariance)[orbit] > 0).all())
+        asked = degrees if varies else degrees[:1]
+        tried = _climb(m, orbit, targets, asked, prior, symmetry, judged=varies and (judged or len(degrees) > 1))
         degree = max(tried, key=lambda d: tried[d].held_out)
         if len(tried) > 1:
             shown = ", ".join(f"{one.held_out:.4g} at degree {d}" for d, one in tried.items())
             notes.append(f"degree {degree} of the mean has the highest held-out log-likelihood of a row ({shown})")
+        elif len(asked) > 1 and np.isinf(tried[degree].held_out):
+            notes.append(f"{m.count:,.0f} rows are too few to hold any out, so the mean is linear; measure more rows")
         solved.append(law_of(m, tried[degree], base, notes, apart=targets))
     return solved[0] if len(solved) == 1 else _together(m, orbits, solved)
 
@@ -138,6 +143,11 @@ def law_of(m: Moments, attempt: Attempt, base: Base, before: Sequence[str] = (),
     # Of a degree that held-out folds chose, they have judged the moments too.
     degree = lifted.factors.shape[1]
     asked = degree > 1 and bool(np.isnan(attempt.held_out))
+    if asked and not warnings and len(lifted) >= count:
+        warnings.append(
+            f"{len(lifted):,} terms of the mean rest on {count:,.0f} rows, so that the prior decides among them; let "
+            "order='auto' choose by held-out folds, or measure more rows"
+        )
     inputs = [i for i in range(len(m.columns)) if i not in apart and asked]
     heavy = (heavy_tail(m, 2 * degree, inputs), heavy_tail(m, 2, targets.tolist()))
     warnings += [f"{found}, which the mean rests on; take its logarithm or ranks" for found in heavy if found]
@@ -205,7 +215,7 @@ def _climb(
             break
         expansion = Expansion.of(m, orbit, degree, symmetry, apart)
         tried[degree] = attempted(m, expansion, prior, tried.get(degree - 1), judged=judged)
-        if tried[degree].held_out < max(one.held_out for one in tried.values()):
+        if tried[degree].held_out < max(one.held_out for one in tried.values()) or np.isinf(tried[degree].held_out):
             break
     return tried
 
