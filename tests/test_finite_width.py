@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.special import erf
+from scipy.special import erf, ndtr
 
 from cumulant.errors import OptionError, ResourceError
 from cumulant.theory.finite_width import FiniteWidth, four_point, lattice, propagator_shift
 from cumulant.theory.networks import NNGP
 
 X = np.array([[1.0, 0.5], [-0.4, 1.2], [0.9, 0.6]])
-PHI = {"relu": lambda u: np.maximum(u, 0), "linear": lambda u: u, "erf": erf}
+PHI = {"relu": lambda u: np.maximum(u, 0), "linear": lambda u: u, "erf": erf, "gelu": lambda u: u * ndtr(u)}
 
 
 def ensemble(net: NNGP, width: int, x: np.ndarray, networks: int, seed: int = 0) -> np.ndarray:

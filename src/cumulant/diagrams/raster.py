@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 
+from cumulant import storage
 from cumulant.diagrams.draw import STYLE, style
 from cumulant.errors import MissingDependencyError, OptionError
 
-__all__ = ["THEMES", "png"]
+__all__ = ["THEMES", "png", "save"]
 
 # Ink and paper.
 THEMES = {"light": ("#24292f", "#ffffff"), "dark": ("#e6edf3", "#0d1117")}
@@ -53,3 +55,17 @@ def png(drawing: str, theme: str = "light", *, scale: float = 2.0) -> bytes:
         return svg_to_bytes(
             svg_string=drawing.replace(STYLE, style(ink)), background=paper, zoom=scale, font_files=[str(font)]
         )
+
+
+def save(path: str | Path, drawing: str, theme: str) -> None:
+    """Write a drawing as an .svg or .png file, atomically.
+
+    Raises
+    ------
+    OptionError
+        The name ends otherwise.
+    """
+    kind = Path(path).suffix.lower()
+    if kind not in (".svg", ".png"):
+        raise OptionError(f"'{path}': diagrams are drawn as .svg or .png")
+    storage.write_atomically(path, drawing.encode() if kind == ".svg" else png(drawing, theme))

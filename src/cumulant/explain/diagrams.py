@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cumulant import storage
 from cumulant.diagrams import Diagram
 from cumulant.diagrams.draw import Drawing, page
+from cumulant.diagrams.raster import png, save
 from cumulant.errors import OptionError
+from cumulant.explain.loops import LoopSum, loops_of
 from cumulant.lift import Boolean, Categorical
 from cumulant.model.rows import given_rows
+from cumulant.solve.field.law import FieldLaw
+from cumulant.solve.field.member import Member
+from cumulant.solve.field.several import FieldsLaw
 from cumulant.solve.fluctuation_law import FluctuationLaw
 from cumulant.solve.linear import conditional
 from cumulant.solve.one_point import Vertex, in_a_row, over_rows
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.model import Model
+    from cumulant.solve.law import Law
 
     Array = NDArray[np.float64]
 
@@ -69,6 +74,11 @@ class DiagramSum:
         return self.constant + sum(self.sizes) if self.of_a_row else float("nan")
 
     @property
+    def counts(self) -> dict[str, Any]:
+        """How many are drawn, and of how many, as plain data."""
+        return {"shown": min(self.shown, len(self.terms)), "of": len(self.terms)}
+
+    @property
     def table(self) -> pd.DataFrame:
         """Sizes by term, and the loops of each."""
         import pandas as pd
@@ -97,8 +107,6 @@ class DiagramSum:
 
     def png(self, theme: str = "light") -> bytes:
         """The same as a PNG image, ``"light"`` or ``"dark"``; SVG follows the page."""
-        from cumulant.diagrams.raster import png
-
         return png(self.svg(), theme)
 
     def save(self, path: str | Path, *, theme: str = "light") -> None:
@@ -109,10 +117,7 @@ class DiagramSum:
         OptionError
             The name ends otherwise.
         """
-        kind = Path(path).suffix.lower()
-        if kind not in (".svg", ".png"):
-            raise OptionError(f"'{path}': diagrams are drawn as .svg or .png")
-        storage.write_atomically(path, self.svg().encode() if kind == ".svg" else self.png(theme))
+        save(path, self.svg(), theme)
 
     def _caption(self, size: float) -> str:
         if not self.of_a_row:
@@ -139,8 +144,10 @@ class DiagramSum:
     __repr__ = __str__
 
 
-def diagrams_of(model: Model, target: str, given: Mapping[str, Any] | None = None, *, shown: int = 12) -> DiagramSum:
-    """The diagrams that a prediction of ``target`` is the sum of.
+def diagrams_of(
+    model: Model, target: str, given: Mapping[str, Any] | None = None, *, shown: int = 12
+) -> DiagramSum | LoopSum:
+    """The diagrams that a prediction of ``target`` is the sum of; of a network, those of its finite width.
 
     Parameters
     ----------
@@ -166,6 +173,9 @@ def diagrams_of(model: Model, target: str, given: Mapping[str, Any] | None = Non
     row = None if given is None else given_rows(model.schema, given, [target])
     at = int(model.schema.independent_of(target)[0])
     law = model.law.background if isinstance(model.law, FluctuationLaw) else model.law
+    network = _network(law, at)
+    if network is not None:
+        return loops_of(network, target, row)
     names = model.fields
     legs: Sequence[str] = names
     if isinstance(law, PolynomialLaw):
@@ -183,6 +193,15 @@ def diagrams_of(model: Model, target: str, given: Mapping[str, Any] | None = Non
     terms = tuple(tuple(legs[f] for f in vertex.legs) for vertex, _ in ordered)
     inside = tuple(tuple(names[f] for f in vertex.inside) for vertex, _ in ordered)
     return DiagramSum(target, constant, terms, tuple(size for _, size in ordered), given is not None, shown, inside)
+
+
+def _network(law: Law, at: int) -> FieldLaw | None:
+    """The law of the field ``at`` if that is a network of finite width."""
+    for one in law.laws if isinstance(law, FieldsLaw) else (law,):
+        if isinstance(one, FieldLaw) and int(one.visible[at]) == one.target:
+            member = one.members[0]
+            return one if isinstance(member, Member) and member.widths else None
+    return None
 
 
 def _of_lines(model: Model, at: int, row: Array | None) -> tuple[float, dict[Vertex, float]]:

@@ -118,8 +118,7 @@ def page(model: Model, *, title: str | None = None, data: Any = None, compare: b
     columns = [name for name in model.columns if name in set(shown)]
     sums = diagram_sum(model)
     content = {
-        "report": _compact(found)
-        | {"diagrams": None if sums is None else {"shown": min(sums.shown, len(sums.terms)), "of": len(sums.terms)}},
+        "report": _compact(found) | {"diagrams": None if sums is None else sums.counts},
         "model": jsonable(portable(model, columns, None if rows is None else _seen(model, rows))),
     }
     parts = {

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cumulant.explain.diagrams import DiagramSum
+    from cumulant.explain.loops import LoopSum
     from cumulant.model import Model
     from cumulant.model.imposed import Imposed
     from cumulant.symmetry import Group
@@ -151,7 +152,7 @@ def class_of(model: Model) -> dict[str, Any]:
     }
 
 
-def diagram_sum(model: Model) -> DiagramSum | None:
+def diagram_sum(model: Model) -> DiagramSum | LoopSum | None:
     """The diagrams of the column named when fitting; None for a category, or where nothing meets it."""
     if model.target is None:
         return None

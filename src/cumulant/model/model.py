@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cumulant.explain.diagrams import DiagramSum
     from cumulant.explain.field_summary import FieldSummary
     from cumulant.explain.ledger import Ledger
+    from cumulant.explain.loops import LoopSum
     from cumulant.explain.summary import Summary
     from cumulant.model.imposed import Imposed
     from cumulant.notebook import Universality
@@ -383,8 +384,10 @@ class Model:
 
     def diagrams(
         self, target: str | None = None, given: Mapping[str, Any] | None = None, *, shown: int = 12
-    ) -> DiagramSum:
+    ) -> DiagramSum | LoopSum:
         """What a prediction is the sum of: a line for each field, a vertex where several meet the target.
+
+        Of a network of finite width (``cm.Field(…, width=)``) the diagrams are those of first order in 1/width.
 
         Parameters
         ----------

@@ -45,17 +45,20 @@ class Field:
     criterion
         What metric, amplitudes and noise are adapted by: ``"evidence"``, the likelihood of rows each ``"left out"``, or
         ``"auto"``: fields of both are mixed.
+    width
+        Units of the hidden layers of a network, of all or one number a layer: mean and variance are then corrected to
+        first order in 1/width. For an `NNGP` alone, up to 200 rows, and noise that is constant. None: infinite.
 
     Raises
     ------
     OptionError
-        An option is another.
+        An option is another, or no network has this width.
 
     References
     ----------
     Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), ch. 2 and 5. Neal, Bayesian Learning for
-    Neural Networks (1996). Radhakrishnan et al., Science 383 (2024) 1461 (metric flow). Yao et al., Bayesian Analysis
-    13 (2018) 917 (mixing).
+    Neural Networks (1996). Yaida, MSML 2020 (arXiv:1910.00019; finite width). Radhakrishnan et al., Science 383 (2024)
+    1461 (metric flow). Yao et al., Bayesian Analysis 13 (2018) 917 (mixing).
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Field:
     scale: str = "auto"
     noise: str = "auto"
     criterion: str = "auto"
+    width: int | tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         kinds = self.chosen
@@ -79,10 +83,29 @@ class Field:
         for name, known in (("metric", METRICS), ("scale", SCALES), ("noise", NOISES), ("criterion", CRITERIA)):
             if getattr(self, name) not in known:
                 raise OptionError(f"{name}={getattr(self, name)!r}: choose {', '.join(map(repr, known))}")
+        if self.width is not None:
+            self._network(self.width)
+
+    def _network(self, width: int | tuple[int, ...]) -> tuple[int, ...]:
+        """The width of each hidden layer of the one network."""
+        from cumulant.theory.finite_width import widths_of
+        from cumulant.theory.networks import NNGP
+
+        kinds = self.chosen or ()
+        if len(kinds) != 1 or not isinstance(kinds[0], NNGP):
+            raise OptionError(
+                f"width={width!r} is that of a network; give one alone: cm.Field(NNGP(depth=2), width={width!r})"
+            )
+        return widths_of(width, kinds[0].depth)
 
     def requires(self) -> Requirement:
         """Second moments, for all that is not about the target, and rows, which the field is conditioned on."""
         return Requirement(order=2, rows=MOST_ROWS)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer; none where the width is infinite."""
+        return () if self.width is None else self._network(self.width)
 
     @property
     def chosen(self) -> tuple[Propagator, ...] | None:
@@ -102,6 +125,7 @@ class Field:
             "scale": self.scale,
             "noise": self.noise,
             "criterion": self.criterion,
+            "width": self.widths or None,
         }
 
     @staticmethod
@@ -109,4 +133,7 @@ class Field:
         """The theory that `to_plain` described."""
         given = state["propagators"]
         chosen = given if isinstance(given, str) else tuple(from_plain(k) for k in given)
-        return Field(chosen, state["metric"], state["scale"], state["noise"], state["criterion"])
+        width = state.get("width")
+        return Field(
+            chosen, state["metric"], state["scale"], state["noise"], state["criterion"], tuple(width) if width else None
+        )  # fmt: skip

@@ -32,7 +32,7 @@ __all__ = ["SHIFTS", "Deviations", "FiniteWidth", "four_point", "propagator_shif
 # Shifts of the lattice that units of a layer are drawn at, whose spread is the error, and points of each: as many as
 # take so many numbers, within bounds.
 SHIFTS = 8
-NUMBERS, FEWEST, MOST = 1 << 23, 1 << 10, 1 << 14
+NUMBERS, FEWEST, MOST = 1 << 22, 1 << 9, 1 << 14
 # Numbers in the deviations that are held at once.
 HELD = 1 << 20
 # Directions of a layer's propagator below this part of the first are rounding.

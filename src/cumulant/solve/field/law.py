@@ -67,7 +67,7 @@ class FieldLaw(TargetLaw):
 
     def mean_of(self, x: Array) -> Array:
         """⟨y | x⟩ (n,) for rows of all fields (n, p)."""
-        if any(member.scale.kind != "identity" for member in self.members):
+        if any(m.scale.kind != "identity" or (isinstance(m, Member) and m.widths) for m in self.members):
             return self.density_of(x, "").mean
         out = np.empty(len(x))
         for here, points, some in self._standardised(x, AT_ONCE):

@@ -12,10 +12,12 @@ from cumulant.measure.threads import cores, one_blas_thread
 from cumulant.solve.field.bend import Bend
 from cumulant.solve.field.conditioning import carried, factored, propagated
 from cumulant.solve.field.evidence import LEAST_NOISE, Hyper
+from cumulant.solve.field.one_loop import Corrected, OneLoop
 from cumulant.solve.field.scale import Scale
 from cumulant.solve.field.strength import Strength
 from cumulant.solve.shapes import Shape, from_state
 from cumulant.source.threads import in_order
+from cumulant.theory.networks import NNGP
 from cumulant.theory.propagators import from_plain, to_plain
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ KEPT_ROWS = 2000
 ALONE = 1 << 20
 # No latent variance is below this part of the amplitude: rounding.
 LEAST_VARIANCE = 1e-12
+# The first order in 1/width takes a variance no further down than to this part of it.
+LEAST_CORRECTED = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,8 @@ class Member:
         In the mixture.
     strength
         The fluctuation's, where it varies.
+    widths
+        Of each hidden layer of a network whose mean and variance are corrected to first order in 1/width.
     """
 
     hyper: Hyper
@@ -68,6 +74,7 @@ class Member:
     shape: Shape
     weight: float
     strength: Strength | None = None
+    widths: tuple[int, ...] = ()
 
     @cached_property
     def _z(self) -> Array:
@@ -76,6 +83,23 @@ class Member:
     @cached_property
     def _kept_root(self) -> Array:
         return self._root()
+
+    @cached_property
+    def one_loop(self) -> OneLoop:
+        """The network as one of finite width."""
+        from scipy.linalg import lapack
+
+        net = self.hyper.parts[0]
+        if not isinstance(net, NNGP) or len(self.hyper.parts) > 1:
+            raise TypeError(f"{net!r} has no width")
+        inverse = lapack.dpotri(self._kept_root, lower=1)[0]
+        inverse += np.tril(inverse, -1).T
+        return OneLoop(net, self.widths, self._z, self.dual / np.sqrt(self.amplitude), inverse)
+
+    def corrected(self, x: Array) -> Corrected:
+        """First order in 1/width of the latent mean and variance at standardised inputs (n, p)."""
+        z = self.hyper.mapped(x)
+        return self.one_loop.at(z, self.hyper.propagator(z, self._z)).times(self.amplitude)
 
     def _root(self) -> Array:
         matrix = propagated(self.hyper.propagator, self._z)
@@ -86,7 +110,7 @@ class Member:
         return root
 
     def mean(self, x: Array) -> Array:
-        """Latent mean field (n,) at standardised inputs (n, p)."""
+        """Latent mean field (n,) at standardised inputs (n, p), of a network at infinite width."""
         k, rows, z = self.hyper.propagator, self._z, self.hyper.mapped(x)
         threads = cores() if len(z) * len(rows) > ALONE else 1
         with one_blas_thread():
@@ -106,6 +130,10 @@ class Member:
             explained = lapack.dtrtrs(root, cross.T, lower=1, overwrite_b=1)[0]
             left = k.diagonal(z) - np.einsum("ij,ij->j", explained, explained) + self.hyper.noise
             variance = self.amplitude * np.maximum(left, LEAST_VARIANCE)
+            if self.widths:
+                first = self.corrected(x)
+                means[-1] = means[-1] + first.mean.total
+                variance = np.maximum(variance + first.variance.total, LEAST_CORRECTED * variance)
             variances.append(variance if self.strength is None else variance * self.strength.factor(x, means[-1]))
         return np.concatenate(means), np.concatenate(variances)
 
@@ -124,6 +152,7 @@ class Member:
             "scale": [s.kind, s.power, s.unit, s.shift, s.width],
             "shape": self.shape.state(),
             "weight": self.weight,
+            "widths": list(self.widths),
         }
         if h.bend is not None:
             arrays["bend"] = h.bend.to_state()
@@ -146,5 +175,5 @@ class Member:
             strength = Strength.from_state(own, meta["strength"], rows)
         return cls(
             hyper, rows, arrays["relative"], arrays["dual"], float(meta["amplitude"]), Scale(*meta["scale"]), shape,
-            float(meta["weight"]), strength,
+            float(meta["weight"]), strength, tuple(meta.get("widths", ())),
         )  # fmt: skip

@@ -128,7 +128,7 @@ class Mixing:
         """What is mixed, notes that say so, the mean log-likelihood of a row from the others, and all that is said."""
         screen = self._screen()
         tried = screen._all_tried()
-        weights = _weights(tried)
+        weights = self._weights(tried)
         tried = [tried[i] for i in np.argsort(-weights, kind="stable") if weights[i]]
         if screen is not self:
             tried = [
@@ -136,7 +136,7 @@ class Mixing:
                 for one in tried[:MOST_LARGE]
             ]
         tried = self._strengthened(tried)
-        weights = _weights(tried)
+        weights = self._weights(tried)
         kept = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i]]
         shown = ", ".join(f"{tried[i].name} {weights[i]:.0%} ({tried[i].left_out:.4g})" for i in kept)
         note = f"mixed by the likelihood of left-out rows, in nats a row in brackets: {shown}"
@@ -145,6 +145,14 @@ class Mixing:
         held_out = float(np.logaddexp.reduce(logs, axis=1).mean())
         left_out = LeftOut.of(self.y, [(tried[i].mean, tried[i].size) for i in kept])
         return members, (self._told([tried[i] for i in kept], weights[kept], held_out), note), held_out, left_out
+
+    def _weights(self, tried: list[_Tried]) -> Array:
+        """Weights of the mixture, 0 where they are small; a network of finite width is one, the most likely."""
+        if self.theory.widths:
+            return np.eye(len(tried))[int(np.argmax([one.fair.mean() for one in tried]))]
+        weights = stacked(np.column_stack([one.fair for one in tried]), PRIOR_ROWS)
+        weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
+        return np.asarray(weights / weights.sum())
 
     def _told(self, tried: list[_Tried], weights: Array, held_out: float) -> str:
         """How well the mixture foretells rows that are left out, in words."""
@@ -265,7 +273,8 @@ class Mixing:
 
     def _strengthened(self, tried: list[_Tried]) -> list[_Tried]:
         """The same, the strength of the fluctuation varying where left-out rows are likelier for it."""
-        if self.theory.noise == "constant" or len(self.y) < FEWEST_ROWS or self.x.shape[1] > EACH_SCALE:
+        constant = self.theory.noise == "constant" or bool(self.theory.widths)
+        if constant or len(self.y) < FEWEST_ROWS or self.x.shape[1] > EACH_SCALE:
             return tried
         out, hyper = [], None
         for one in tried:
@@ -281,13 +290,6 @@ class Mixing:
             name = f"{one.name} with noise that varies"
             out.append(self._scored(member, name, one.mean, one.size * root, one.chosen))
         return out
-
-
-def _weights(tried: list[_Tried]) -> Array:
-    """Weights of the mixture, 0 where they are small."""
-    weights = stacked(np.column_stack([one.fair for one in tried]), PRIOR_ROWS)
-    weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
-    return weights / weights.sum()
 
 
 def _chosen(hyper: Hyper, criterion: str, *, each: bool) -> int:

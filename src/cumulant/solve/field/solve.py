@@ -19,7 +19,9 @@ from cumulant.solve.field.classes import candidates
 from cumulant.solve.field.large import of_many_rows, sampled
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.left_out import LeftOutClasses
+from cumulant.solve.field.member import Member
 from cumulant.solve.field.mixing import PRODUCT_INPUTS, Mixing
+from cumulant.solve.field.narrow import narrowed, refuse_if_too_many
 from cumulant.solve.field.rows import usable, varying
 from cumulant.solve.field.several import FieldsLaw
 from cumulant.solve.gaussian import GaussianLaw
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
     from cumulant.measure import Moments
     from cumulant.solve.field.left_out import LeftOut
-    from cumulant.solve.field.member import Member
     from cumulant.solve.field.split_member import SplitMember
     from cumulant.solve.symmetric import Symmetric
     from cumulant.theory.field import Field
@@ -124,6 +125,11 @@ def _one(
             "a field of a category takes no symmetry; make the group's invariants columns, "
             "cumulant.symmetry.invariants(group, 2).table(frame)"
         )
+    if theory.widths:
+        if under is not None or not number:
+            what = "symmetry" if number else "category as its target"
+            raise OptionError(f"width={theory.width!r}: a network of finite width takes no {what}; leave width= out")
+        refuse_if_too_many(len(table), theory.widths)
     if not number:
         chosen = theory.chosen or candidates(len(inputs), product=len(inputs) <= PRODUCT_INPUTS)
         with _threads(len(table)):
@@ -145,6 +151,10 @@ def _one(
     # Fields of many rows have a thread for each block.
     with _threads(len(table) if len(table) <= DENSE_ROWS else 1):
         members, said, held_out, left_out = _members(x, table[:, y].copy(), theory, quotient)
+        if theory.widths and isinstance(members[0], Member):
+            narrow, note, warning = narrowed(members[0], theory.widths)
+            members, said = (narrow,), (*said, note)
+            warnings = warnings if warning is None else (*warnings, warning)
     found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members, left_out, quotient)
     return Solved(found, base.prior, (*base.notes, *notes, *said), warnings, held_out, theory)
 
