@@ -160,6 +160,22 @@ def test_rows_with_gaps_are_left_out_and_the_user_is_told():
     assert m.cumulant(2, unbiased=True)[0, 0] == pytest.approx(table["x0"].var())
 
 
+@pytest.mark.filterwarnings("ignore::cumulant.CumulantWarning")
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("missing", ["integrate", "drop"])
+def test_second_order_is_the_same_beside_a_higher_one(weights, missing):
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(rng.normal(3, 2, (4000, 4)), columns=list("abcd")).astype({"b": np.float32})
+    table.loc[rng.choice(4000, 300), "c"] = np.nan
+    table["w"] = rng.integers(0, 4, 4000).astype(float)
+    options = {"weights": weights, "missing": missing, "columns": list("abcd"), "progress": False}
+    low, high = cm.measure(table, **options), cm.measure(table, order=3, **options)
+    np.testing.assert_allclose(high.covariance, low.covariance, rtol=1e-12)
+    np.testing.assert_allclose(high.mean, low.mean, rtol=1e-12)
+    np.testing.assert_array_equal(high.rows, low.rows)
+    np.testing.assert_allclose(high.second_order().packed, low.packed, rtol=1e-11, atol=1e-8)
+
+
 def test_levels_seen_late_move_the_reference_level():
     """`b` is the reference level until `a` appears; a gap before that is no level."""
     n = 9000

@@ -90,12 +90,15 @@ class Block:
         """Without the rows of weight zero, which must leave no trace: no gaps, no count."""
         if self.weights is None or self.weights.all():
             return self
-        keep = np.flatnonzero(self.weights)
+        return self.take(np.flatnonzero(self.weights))
+
+    def take(self, some: NDArray[np.int64]) -> Block:
+        """Some of the rows."""
         return replace(
             self,
-            rows=self.rows.take(keep),
-            numbers=_numbers(self)[keep],
-            weights=self.weights[keep],
+            rows=self.rows.take(some),
+            numbers=_numbers(self)[some],
+            weights=None if self.weights is None else self.weights[some],
         )
 
     def columns(self) -> list[Array]:
@@ -122,27 +125,28 @@ class Accumulator:
         self._m = replace(start, levels=start.levels.copied())
         self._missing = missing
         self._threads = threads
-        self._plain = self._new_sums(start)
-        self._powers = _new_powers(start)
+        self._begin()
         self._weight = np.zeros(start.folds)
 
-    def _new_sums(self, m: Moments) -> kernels.RowSums | None:
-        return (
-            None
-            if m.exact or _voids(m.schema) or not len(m.shift)
-            else kernels.RowSums(m.shift, m.folds, self._threads)
-        )
+    def _begin(self) -> None:
+        m = self._m
+        self._powers = _new_powers(m)
+        self._pairs = _pairs(m)
+        usual = self._pairs is None and not m.exact and not _voids(m.schema) and len(m.shift)
+        self._plain = kernels.RowSums(m.shift, m.folds, self._threads) if usual else None
 
     def add(self, block: Block) -> None:
         """Add the rows of a block."""
         if block.schema != self._m.schema:
             self._settle()
             self._m = self._m.embed(block.schema, self._m.shift_in(block.schema), self._m.presence)
-            self._plain = self._new_sums(self._m)
-            self._powers = _new_powers(self._m)
+            self._begin()
         codes = block.codes()
         if self._powers is not None and len(block):
-            _add_powers(self._powers, block, codes)
+            added = _add_powers(self._powers, block, codes)
+            if self._pairs is not None:
+                block = self._count_whole(block, added)
+                codes = codes[: len(block)]
         if self._plain is not None and len(block) and (codes >= 0).all():
             columns = block.columns()
             done = self._plain.add(columns, block.numbers, block.weights)
@@ -167,7 +171,7 @@ class Accumulator:
     def resume(self, m: Moments, arrays: Sequence[NDArray[Any]]) -> None:
         """Go on, to the last bit, from the state of an accumulator that began alike."""
         self._m = m
-        self._plain, self._powers = self._new_sums(m), _new_powers(m)
+        self._begin()
         for here, saved in zip(self.state()[1], arrays, strict=True):
             here[...] = saved
 
@@ -181,6 +185,15 @@ class Accumulator:
         levels = self._m.levels.add(columns, shift, codes, numbers, weights)
         self._m = replace(self._m, levels=levels)
 
+    def _count_whole(self, block: Block, added: int) -> Block:
+        """Count the rows without a gap, whose products are among those of higher order, and return the others."""
+        if added == len(block):
+            self._count(block, added)
+            return block.after(added)
+        whole = np.logical_and.reduce([np.isfinite(c) for c in block.columns()])
+        self._count(block.take(np.flatnonzero(whole)), added)
+        return block.take(np.flatnonzero(~whole))
+
     def _count(self, block: Block, done: int) -> None:
         # Without weights the sums hold the counts already.
         if block.weights is not None and done:
@@ -190,11 +203,14 @@ class Accumulator:
 
     def _settle(self) -> None:
         """Move the sums under way into the moments."""
+        sums = None if self._plain is None else self._plain.take()
         if self._powers is not None and self._m.higher is not None:
-            self._m = replace(self._m, higher=self._m.higher.with_sums(*self._powers.take()))
-        if self._plain is None:
+            higher, rows = self._powers.take()
+            self._m = replace(self._m, higher=self._m.higher.with_sums(higher, rows))
+            sums = sums if self._pairs is None else higher[:, self._pairs]
+        if sums is None:
             return
-        m, sums = self._m, self._plain.take()
+        m = self._m
         bare = replace(Moments.empty(m.schema, m.shift, folds=m.folds, weighting=m.weighting), levels=LevelSums())
         if m.weighting == "none":
             rows = np.rint(sums[:, 0]).astype(np.int64)
@@ -261,11 +277,27 @@ def _new_powers(m: Moments) -> PowerSums | None:
     return None if m.higher is None else power_sums(m.higher.monomials, m.shift[m.schema.independent], m.folds)
 
 
-def _add_powers(powers: PowerSums, block: Block, codes: NDArray[np.int64]) -> None:
-    """Add the rows of a block that have no gap in any column to the sums of higher order."""
+def _pairs(m: Moments) -> NDArray[np.int64] | None:
+    """Where the products of second order are among those of a higher one, by rows of their triangle.
+
+    None where they are to be summed for themselves: with categories, or in compensated arithmetic.
+    """
+    p = len(m.shift)
+    if not p or m.higher is None or m.exact or m.schema.wide or len(m.schema.independent) < p:
+        return None
+    if not m.higher.monomials.complete:
+        return None
+    i, j = np.triu_indices(p + 1)
+    tuples = np.zeros((len(i), m.higher.monomials.order), dtype=np.int64)
+    tuples[:, -2], tuples[:, -1] = i, j
+    return m.higher.monomials.find(tuples)
+
+
+def _add_powers(powers: PowerSums, block: Block, codes: NDArray[np.int64]) -> int:
+    """Add the rows of a block that have no gap in any column to the sums of higher order, and say how many they are."""
     schema, columns, numbers, weights = block.schema, block.columns(), block.numbers, block.weights
     if _voids(schema):
-        return
+        return 0
     fields = [columns[i] for i in schema.independent]
     # Gaps that no independent field shows: of categories by level, and of those with one level so far.
     hidden = set(schema.starts[:-1][np.diff(schema.starts) == 1]) - set(schema.independent)
@@ -275,7 +307,7 @@ def _add_powers(powers: PowerSums, block: Block, codes: NDArray[np.int64]) -> No
     if not whole.all():
         fields, numbers = [c[whole] for c in fields], _numbers(block)[whole]
         weights = None if weights is None else weights[whole]
-    powers.add(fields, numbers, weights)
+    return powers.add(fields, numbers, weights)
 
 
 def _voids(schema: Schema) -> bool:

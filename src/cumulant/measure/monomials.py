@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 from math import comb
 from typing import TYPE_CHECKING, Any
 
@@ -123,12 +124,12 @@ class Monomials:
         With fewer axes than the order, the moments of that order and below.
         """
         axes = self.order if axes is None else axes
-        q = self.fields + 1
-        grid = np.indices((q,) * axes).reshape(axes, -1).T
-        padded = np.zeros((len(grid), self.order), dtype=np.int64)
-        padded[:, self.order - axes :] = np.sort(grid, axis=1)
-        at = self.find(padded)
-        return np.where(at >= 0, sums[at], np.nan).reshape((q,) * axes)
+        few = ~self.tuples[:, : self.order - axes].any(axis=1)
+        tuples, values = self.tuples[few, self.order - axes :], sums[few]
+        out = np.full((self.fields + 1,) * axes, np.nan)
+        for legs in permutations(tuples.T):
+            out[legs] = values
+        return out
 
     def linear_map(self, t: Array, target: Monomials) -> Any:
         """The sparse matrix (M', M) that takes sums over z to sums over T z, for T (p' + 1, p + 1).

@@ -37,8 +37,8 @@ FEATURES = 8192
 class PowerSums(Protocol):
     """Σ w of products of y = x − shift, fold by fold; one thread's share of the pass."""
 
-    def add(self, columns: Sequence[Array], numbers: int | Index, weights: Array | None = None) -> None:
-        """Add the rows without NaN and infinity.
+    def add(self, columns: Sequence[Array], numbers: int | Index, weights: Array | None = None) -> int:
+        """Add the rows without NaN and infinity, and say how many they are.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class _Halves:
         self._sums = np.zeros((folds, len(monomials)))
         self._rows = np.zeros(folds, dtype=np.int64)
 
-    def add(self, columns: Sequence[Array], numbers: int | Index, weights: Array | None = None) -> None:
+    def add(self, columns: Sequence[Array], numbers: int | Index, weights: Array | None = None) -> int:
         n = len(columns[0])
         whole = np.flatnonzero(np.logical_and.reduce([np.isfinite(c) for c in columns]))
         rows = np.arange(numbers, numbers + n) if isinstance(numbers, int) else numbers
@@ -101,6 +101,7 @@ class _Halves:
                     some = whole[order[first : min(first + step, edges[k + 1])]]
                     total += self._gram(columns, some, None if weights is None else np.sqrt(weights[some]))
             self._sums[k] += total[self._row, self._column]
+        return len(whole)
 
     def take(self) -> tuple[Array, Index]:
         sums, rows = self._sums, self._rows
@@ -267,11 +268,11 @@ class _Compiled:
         if not self._workspace:
             raise MemoryError(f"no memory for the sums of {len(monomials):,} products in {folds} folds")
 
-    def add(self, columns: Sequence[Array], numbers: int | Index, weights: Array | None = None) -> None:
+    def add(self, columns: Sequence[Array], numbers: int | Index, weights: Array | None = None) -> int:
         n, address, stride, single = layout(columns)
         each = None if isinstance(numbers, int) else np.ascontiguousarray(numbers, dtype=np.int64)
         w = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
-        self._native.cumulant_powers_add(
+        added: int = self._native.cumulant_powers_add(
             self._workspace,
             n,
             address.ctypes.data,
@@ -282,6 +283,7 @@ class _Compiled:
             None if each is None else each.ctypes.data,
             None if w is None else w.ctypes.data,
         )
+        return added
 
     def take(self) -> tuple[Array, Index]:
         sums, rows = np.empty((self._folds, self._size)), np.empty(self._folds, dtype=np.int64)

@@ -46,7 +46,7 @@ def library() -> ctypes.CDLL | None:
     loaded.cumulant_powers_open.argtypes = [
         *[integer] * 3, pointer, integer, pointer, integer, integer, pointer, integer, pointer, integer
     ]  # fmt: skip
-    loaded.cumulant_powers_add.restype = None
+    loaded.cumulant_powers_add.restype = integer
     loaded.cumulant_powers_add.argtypes = loaded.cumulant_add.argtypes
     loaded.cumulant_powers_take.restype = None
     loaded.cumulant_powers_take.argtypes = [pointer, pointer, pointer]

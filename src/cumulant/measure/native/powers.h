@@ -234,11 +234,13 @@ int64_t cumulant_powers_state(void *workspace, double **numbers, int64_t **fille
     return p->weight + p->folds * LENGTH - p->buffer;
 }
 
-/* Adds the rows that hold no NaN and no infinity. Columns, strides, numbers and weights as in cumulant_add. */
-void cumulant_powers_add(void *workspace, int64_t n, const char *const *column, const int64_t *stride,
+/* Adds the rows that hold no NaN and no infinity, and returns how many they are. Columns, strides, numbers and weights as
+ * in cumulant_add. */
+int64_t cumulant_powers_add(void *workspace, int64_t n, const char *const *column, const int64_t *stride,
                          const uint8_t *single, const double *shift, int64_t start, const int64_t *numbers,
                          const double *weights) {
     Powers *p = workspace;
+    int64_t added = 0;
     for (int64_t r = 0; r < n; r++) {
         int64_t f = fold_of((uint64_t)(numbers ? numbers[r] : start + r), (uint64_t)p->folds);
         double *slot = p->buffer + f * p->panels * PANEL + p->filled[f] * WIDTH, residue = 0;
@@ -252,8 +254,10 @@ void cumulant_powers_add(void *workspace, int64_t n, const char *const *column, 
         slot[(p->columns / WIDTH) * PANEL + p->columns % WIDTH] = 1.0;
         p->weight[f * LENGTH + p->filled[f]] = weights ? weights[r] : 1.0;
         p->filled[p->folds + f]++;
+        added++;
         if (++p->filled[f] == ROWS) power_flush(p, f);
     }
+    return added;
 }
 
 /* Multiplies what waits, and copies sums (folds x size) and rows (folds) out. The workspace starts anew. */
