@@ -13,9 +13,10 @@ from benchmarks.harness import Options
 NAMES = (
     "fit", "disk", "wide", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "gips", "detect",
     "gallery", "accuracy", "field", "field_size", "symmetry", "scaling", "higher", "groups", "classes", "boosting",
+    "finite_width",
 )  # fmt: skip
 # Of data that a user must fetch first.
-ON_REQUEST = ("gallery", "accuracy", "field", "field_size", "symmetry", "classes", "boosting")
+ON_REQUEST = ("gallery", "accuracy", "field", "field_size", "symmetry", "classes", "boosting", "finite_width")
 EPILOG = """\
 With --quick, --size or --case, the results are not those of the tables: they go to a temporary folder, unless --to
 names one. Extra measurements, for example:

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import accuracy, boosting, classes, cluster_plan, field, scaling_page, symmetry
+from benchmarks import accuracy, boosting, classes, cluster_plan, field, finite_width, scaling_page, symmetry
 from benchmarks.disk import FLOOR
 from benchmarks.harness import OURS, RESULTS, ROOT, say
 
@@ -32,10 +32,13 @@ def rewrite() -> None:
 
 def pictures(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
     """The drawings that pages show of what was measured, as they ought to be."""
-    record = results / "scaling.json"
-    if not record.exists():
-        return {}
-    return {root / "docs" / scaling_page.DRAWING: scaling_page.drawing(json.loads(record.read_text("utf-8")))}
+    makers = {"scaling": scaling_page, "finite_width": finite_width}
+    records = {name: results / f"{name}.json" for name in makers}
+    return {
+        root / "docs" / makers[name].DRAWING: makers[name].drawing(json.loads(record.read_text("utf-8")))
+        for name, record in records.items()
+        if record.exists()
+    }
 
 
 def pages(root: Path = ROOT, results: Path = RESULTS) -> dict[Path, str]:
