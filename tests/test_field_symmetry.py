@@ -189,7 +189,7 @@ def test_gradient_of_the_evidence_with_scales_in_common():
 
 @pytest.mark.parametrize(
     ("symmetry", "said"),
-    [(sym.symmetric(["a", "y"]), "moves the target"), ([sym.symmetric(NAMES)], "takes one group"),
+    [(sym.symmetric(["a", "y"]), "is no target"), ([sym.symmetric(NAMES)], "takes one group"),
      (sym.soft(sym.symmetric(NAMES)), "none softly"), (sym.symmetric(["a", "word=v"]), "not of numbers")],
 )  # fmt: skip
 def test_mistakes_are_named(symmetry, said):

@@ -192,7 +192,8 @@ def _metric(law: FieldLaw) -> Array:
     """M = ⟨L Lᵀ⟩ of the mixture, each of trace one (q, q)."""
     q, out = len(law.inputs), np.zeros((len(law.inputs), len(law.inputs)))
     for member in law.members:
-        metric = member.hyper.metric
+        # What stands beside the inputs, to tell targets apart, is no input.
+        metric = member.hyper.metric[:q]
         root = np.diag(metric) if metric.ndim == 1 else metric
         out += member.weight * (root @ root.T) / max(float((root**2).sum()), 1e-300)
     return out / max(float(np.trace(out)), 1e-300) if q else out

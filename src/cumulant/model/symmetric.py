@@ -156,7 +156,7 @@ def _acting(m: Moments, ansatz: Taylor | Field, symmetry: Any, at: Index | None)
         )
     turned = at is not None and bool(bound.group.moved[at].any())
     if at is not None and turned:
-        _require_closed(m, ansatz, bound.group, at)
+        _require_closed(m, bound.group, at)
     # With a target that rotates an invariant has one index more than its monomial.
     most = MOST_WITH_ROTATIONS - turned
     degree = max(ansatz.degrees) if isinstance(ansatz, Taylor) else 0
@@ -168,13 +168,8 @@ def _acting(m: Moments, ansatz: Taylor | Field, symmetry: Any, at: Index | None)
     return bound
 
 
-def _require_closed(m: Moments, ansatz: Taylor | Field, group: Group, at: Index) -> None:
+def _require_closed(m: Moments, group: Group, at: Index) -> None:
     """Refuse a group that takes a target to what is none."""
-    if not isinstance(ansatz, Taylor):
-        raise OptionError(
-            f"the group moves the target '{m.columns[at[0]]}', and {ansatz!r} is of a target that it leaves alone: let "
-            "it act on the inputs. cm.Gaussian() and cm.Taylor() have targets that turn with their inputs"
-        )
     for orbit in exchanged(group, at):
         other = np.setdiff1d(orbit, at)
         if len(other):

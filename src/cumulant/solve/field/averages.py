@@ -33,7 +33,7 @@ MOST_ROWS = 2000
 
 def mean_field(law: FieldLaw, x: Array) -> Array:
     """The target at the mean of each field, mixed (n,), for inputs (n, q) in their units."""
-    z = (x - law.centre) / law.width
+    z = law.standardised(x)
     return np.asarray(sum(m.weight * m.scale.inverse(m.mean(z)) for m in law.members))
 
 
@@ -65,7 +65,7 @@ class Averages:
             (f,); the standard deviation is that of fields conditioned on at most 2,000 rows.
         """
         groups, points, q = x.shape
-        z = ((x - self.law.centre) / self.law.width).reshape(-1, q)
+        z = self.law.standardised(x.reshape(-1, q))
         value, second = np.zeros(len(weights)), np.zeros(len(weights))
         for member, (known, root) in zip(self.law.members, self._roots, strict=True):
             target = member.scale.inverse(member.mean(z))
@@ -86,7 +86,11 @@ def conditioned_rows(law: FieldLaw) -> Array:
     """Inputs of some of the rows it was conditioned on (n, q), in their units."""
     first = law.members[0]
     if isinstance(first, Member):
-        return np.asarray(first.rows * law.width + law.centre)
+        rows = first.rows
+        if law.mark is not None:
+            q = len(law.width)
+            rows = rows[rows[:, q:] @ law.mark > 0, :q]
+        return np.asarray(rows * law.width + law.centre)
     # A metric of which every direction counts can be undone.
     firm = max(law.members, key=lambda m: _firmness(m.hyper.metric))
     metric, rows = firm.hyper.metric, _thinned(firm.split.rows)  # type: ignore[union-attr]

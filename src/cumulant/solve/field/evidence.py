@@ -55,6 +55,8 @@ class Hyper:
         Variance of η, in units of the amplitude of the first part.
     bend
         The scales of the inputs, before the metric; None as they are.
+    level
+        Variance of the field's level, in units of its amplitude.
     """
 
     parts: tuple[Propagator, ...]
@@ -62,11 +64,12 @@ class Hyper:
     metric: Array
     noise: float
     bend: Bend | None = None
+    level: float = LEVEL
 
     @property
     def propagator(self) -> Propagator:
         """All parts and the level as one."""
-        return composed(self.parts, self.amplitudes)
+        return composed(self.parts, self.amplitudes, self.level)
 
     def invariant(self, metric: Array) -> Array:
         """M (p, p) averaged over the group that the propagator is."""
@@ -92,12 +95,12 @@ def parts_of(propagator: Propagator) -> tuple[Propagator, ...]:
     return (*parts_of(propagator.left), *parts_of(propagator.right)) if isinstance(propagator, Sum) else (propagator,)
 
 
-def composed(parts: tuple[Propagator, ...], amplitudes: Array) -> Propagator:
+def composed(parts: tuple[Propagator, ...], amplitudes: Array, level: float = LEVEL) -> Propagator:
     """The sum of parts with their amplitudes, and a level."""
     out = parts[0]
     for part, amplitude in zip(parts[1:], amplitudes, strict=True):
         out = out + float(amplitude) * part
-    return out + Constant(LEVEL)
+    return out + Constant(level) if level else out
 
 
 def started(parts: tuple[Propagator, ...], inputs: int, bend: Bend | None = None) -> Hyper:
@@ -209,7 +212,7 @@ class _Search:
         z = h.mapped(self.x)
         weight = np.append(1.0, h.amplitudes)
         matrices = [part(z, z) for part in h.parts]
-        total = np.full((len(z), len(z)), LEVEL)
+        total = np.full((len(z), len(z)), h.level)
         for w, matrix in zip(weight, matrices, strict=True):
             total += w * matrix
         known = condition(total, h.noise * self.relative + LEAST_NOISE, self.y)

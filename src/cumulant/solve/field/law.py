@@ -50,6 +50,8 @@ class FieldLaw(TargetLaw):
         What they say of each row that they were conditioned on, from the others; None in files that do not tell.
     quotient
         The inputs up to a group, if one acts on them: its coordinates are then what is compared.
+    mark
+        What stands beside the inputs for this target (k,), where several are one field; see `equivariant`.
     """
 
     inputs: Index
@@ -58,6 +60,7 @@ class FieldLaw(TargetLaw):
     members: tuple[Member | SplitMember, ...]
     left_out: LeftOut | None = None
     quotient: Quotient | None = None
+    mark: Array | None = None
 
     def couplings(self, about: str) -> dict[tuple[int, ...], float]:
         """Those of F to second order; of higher order there are infinitely many."""
@@ -96,12 +99,14 @@ class FieldLaw(TargetLaw):
 
     def _standardised(self, x: Array, most: int) -> Iterator[tuple[Index, int, Array]]:
         for here, points, filled in self.filled(x, self.inputs, most):
-            x = filled[:, self.inputs]
-            if self.quotient is None:
-                yield here, points, (x - self.centre) / self.width
-            else:
-                x = self.quotient.coordinates(x)
-                yield here, points, self.quotient.folded((x - self.centre) / self.width)
+            yield here, points, self.standardised(filled[:, self.inputs])
+
+    def standardised(self, x: Array) -> Array:
+        """Inputs (n, q), in their units, as members take them."""
+        if self.quotient is not None:
+            return self.quotient.folded((self.quotient.coordinates(x) - self.centre) / self.width)
+        z = (x - self.centre) / self.width
+        return z if self.mark is None else np.hstack([z, np.tile(self.mark, (len(z), 1))])
 
     # ------------------------------------------------------------------ files
 
@@ -109,7 +114,7 @@ class FieldLaw(TargetLaw):
         """Arrays and plain data that determine it."""
         arrays, base = self.base.to_state()
         arrays |= {"visible": self.visible, "fixed": self.fixed, "inputs": self.inputs, "centre": self.centre}
-        arrays |= {"width": self.width}
+        arrays |= {"width": self.width} | ({} if self.mark is None else {"mark": self.mark})
         if isinstance(self.members[0], Member):
             arrays |= {"rows": self.members[0].rows}
         if self.left_out is not None:
@@ -145,5 +150,5 @@ class FieldLaw(TargetLaw):
             quotient = Quotient(declared_from(own, meta["group"]).group)
         return cls(
             base, int(meta["target"]), arrays["visible"], arrays["fixed"], arrays["inputs"], arrays["centre"],
-            arrays["width"], tuple(members), left_out, quotient,
+            arrays["width"], tuple(members), left_out, quotient, arrays.get("mark"),
         )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from cumulant.measure.threads import cores, one_blas_thread
 from cumulant.solve.field.bend import Bend
 from cumulant.solve.field.conditioning import carried, factored, propagated
-from cumulant.solve.field.evidence import LEAST_NOISE, Hyper
+from cumulant.solve.field.evidence import LEAST_NOISE, LEVEL, Hyper
 from cumulant.solve.field.one_loop import Corrected, OneLoop
 from cumulant.solve.field.scale import Scale
 from cumulant.solve.field.strength import Strength
@@ -153,6 +153,7 @@ class Member:
             "shape": self.shape.state(),
             "weight": self.weight,
             "widths": list(self.widths),
+            "level": h.level,
         }
         if h.bend is not None:
             arrays["bend"] = h.bend.to_state()
@@ -166,7 +167,9 @@ class Member:
         """The member that `to_state` described."""
         parts = tuple(from_plain(part) for part in meta["parts"])
         bend = Bend.from_state(arrays["bend"]) if "bend" in arrays else None
-        hyper = Hyper(parts, arrays["amplitudes"], arrays["metric"], float(meta["noise"]), bend)
+        hyper = Hyper(
+            parts, arrays["amplitudes"], arrays["metric"], float(meta["noise"]), bend, float(meta.get("level", LEVEL))
+        )
         shape = from_state([float(number) for number in meta["shape"]])
         # The same layout, so that products are rounded the same.
         rows, strength = np.ascontiguousarray(rows), None

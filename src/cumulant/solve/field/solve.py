@@ -16,6 +16,7 @@ from cumulant.solve.exact import solve_exact
 from cumulant.solve.field.class_blocks import condition_blocks
 from cumulant.solve.field.class_law import ClassLaw
 from cumulant.solve.field.classes import candidates
+from cumulant.solve.field.equivariant import most_rows, refuse_if_not_turned, turned_laws
 from cumulant.solve.field.large import of_many_rows, sampled
 from cumulant.solve.field.law import FieldLaw
 from cumulant.solve.field.left_out import LeftOutClasses
@@ -81,6 +82,8 @@ def solve_field(
     if rows is None:
         raise DataError("a field on function space is conditioned on rows, not on moments; use cm.fit(table, …)")
     column = m.schema.column_of_field[m.schema.independent][targets]
+    if under is not None and under.reduced.declared.group.moved[targets].any():
+        return _turned(m, theory, prior, targets, rows, under)
     if len(np.unique(column)) <= 1:
         return _one(m, theory, prior, targets, targets, rows, under)
     found = [_one(m, theory, prior, targets[i : i + 1], targets, rows, under) for i in range(len(targets))]
@@ -157,6 +160,28 @@ def _one(
             warnings = warnings if warning is None else (*warnings, warning)
     found = FieldLaw(law, y, visible, fixed, inputs, centre, width, members, left_out, quotient)
     return Solved(found, base.prior, (*base.notes, *notes, *said), warnings, held_out, theory)
+
+
+def _turned(
+    m: Moments, theory: Field, prior: str | float | None, targets: Index, rows: Array, under: Symmetric
+) -> Solved:
+    """The laws of targets that turn with their inputs."""
+    base, law, symmetry = solve_exact(m, prior, None), under.law.gaussian, under.reduced.declared
+    names = tuple(m.schema.fields[i] for i in m.schema.independent)
+    refuse_if_not_turned(theory, symmetry, targets, names)
+    table, notes = usable(law, rows, targets, most_rows(len(targets)))
+    inputs = np.setdiff1d(np.union1d(varying(table, targets), np.flatnonzero(symmetry.group.moved)), targets)
+    if len(table) < FEWEST_ROWS or not table[:, targets].any() or not len(inputs):
+        why = f"{len(table)} rows, of which targets or all inputs are constant, leave a field nothing to follow"
+        return Solved(law, base.prior, (*base.notes, *notes, f"{why}: the law is Gaussian"), base.warnings)
+    remedy = "fit fewer rows, or cm.Taylor(), which needs moments alone"
+    values = len(table) * len(targets)
+    refuse_if_beyond_memory(MATRICES * values**2, f"propagators of {values:,} values", remedy)
+    with _threads(values):
+        laws, note, held_out = turned_laws(law, table, inputs, targets, symmetry, theory)
+    warnings = base.warnings if np.array_equal(m.squared_weights, m.rows) else (*base.warnings, UNWEIGHTED)
+    found = laws[0] if len(laws) == 1 else FieldsLaw(laws)
+    return Solved(found, base.prior, (*base.notes, *notes, note), warnings, held_out, theory)
 
 
 def _members(
