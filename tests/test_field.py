@@ -346,3 +346,9 @@ def test_what_it_cannot_do_is_said():
     for wrong in ({"metric": "round"}, {"scale": "rank"}, {"noise": "loud"}, {"propagators": "all"}):
         with pytest.raises(CumulantError, match="choose"):
             cm.Field(**wrong)
+
+
+def test_a_target_that_no_row_knows_is_refused():
+    table = pd.DataFrame({"x": np.arange(5.0), "y": np.full(5, np.nan)})
+    with pytest.raises(DataError, match="missing in all 5 rows"):
+        cm.fit(table, cm.Field(), target="y", progress=False)

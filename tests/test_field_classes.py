@@ -18,7 +18,7 @@ from cumulant.solve.field import classes, solve
 from cumulant.solve.field.class_blocks import ClassBlocks, condition_blocks
 from cumulant.solve.field.classes import condition_classes
 from cumulant.solve.field.left_out import LeftOutClasses
-from cumulant.theory.propagators import RBF, Laplace, Linear, Matern
+from cumulant.theory.propagators import RBF, Constant, Laplace, Linear, Matern
 
 
 def rings(n: int, seed: int = 0) -> pd.DataFrame:
@@ -43,7 +43,8 @@ def test_fields_are_those_of_scikit_learn():
     new = (arrays(20, 1)[0] - found.centre) / found.width
     ours = member.fields(new, found.rows)
     contrast = np.where(np.arange(3) == y[:, None], 1.0, -1.0)
-    theirs = GaussianProcessRegressor(kernels.RBF(0.7), alpha=member.noise, optimizer=None)
+    level = kernels.ConstantKernel(classes.LEVEL)
+    theirs = GaussianProcessRegressor(kernels.RBF(0.7) + level, alpha=member.noise, optimizer=None)
     theirs.fit(found.rows, contrast - contrast.mean(axis=0))
     np.testing.assert_allclose(ours, theirs.predict(new) + contrast.mean(axis=0), atol=1e-9)
 
@@ -55,10 +56,24 @@ def test_rows_left_out_are_those_of_brute_force(factors):
     k = Matern(0.5, 1.3)
     member = classes.Member(k, 0.1, 1.0, contrast, contrast[0], 1.0, contrast[0], 1.0)
     left = classes._by_factors(member, x, contrast, (0.1, 1.0)) if factors else classes._by_spectrum(k, x, contrast)
+    k = k + Constant(classes.LEVEL)
     for i in (0, 17, 39):
         rest = np.arange(40) != i
         dual = np.linalg.solve(k(x[rest], x[rest]) + left.noise * np.eye(39), contrast[rest])
         np.testing.assert_allclose(left.fields[i], (k(x[i : i + 1], x[rest]) @ dual)[0], atol=1e-9)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(20, 3), (20, 100), (60, 1000)])
+def test_inputs_that_say_nothing_make_no_class_certain(rows, columns):
+    # Where the mean of all rows is taken as known, the others tell the class of each: it is what they lack.
+    rng, logs, told = np.random.default_rng(0), [], []
+    for _ in range(4):
+        x, y = rng.normal(size=(rows + 100, columns)), np.arange(rows + 100) % 2
+        found = condition_classes(x[:rows], y[:rows], 2, classes.candidates(columns, product=columns <= 60))
+        logs.append(classes.log_of(found.probabilities(x[rows:]), y[rows:]).mean())
+        told.append(found.left_out)
+    assert np.mean(logs) > -0.9
+    assert np.mean(told) < -0.6
 
 
 def test_both_ways_agree_and_many_rows_are_screened_first(monkeypatch):

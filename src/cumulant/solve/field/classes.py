@@ -38,6 +38,11 @@ NOISES = 10.0 ** np.arange(-3.0, 1.0, 0.5)
 NEAR = (0.1, 0.3, 1.0)
 # Weight of the squared offsets of the link beside the log-likelihood of a row: a class of no rows stays finite.
 SHRINK = 1e-3
+# Standard deviation of the prior of the logarithm of the link's slope: a few rows that are told apart by chance do not
+# make new ones certain.
+STEEPNESS = 1.0
+# Variance of the level of the fields, over that of the fields: as good as unknown.
+LEVEL = 10.0
 # Numbers in the propagators of rows that are predicted at once.
 BLOCK = 1 << 23
 
@@ -258,9 +263,12 @@ def _by_factors(member: Member, x: Array, y: Array, near: Sequence[float]) -> _L
 
 
 def _unit(candidate: Propagator, x: Array) -> tuple[Array, float]:
+    """The propagator over its mean at no distance, and that, with a level that is not known."""
     k = candidate(x, x)
     scale = float(np.trace(k)) / len(x) or 1.0
     k /= scale
+    # Were the level known, what all rows sum to would tell each of them from the others.
+    k += LEVEL
     return k, scale
 
 
@@ -283,7 +291,7 @@ def _mixed(parts: Sequence[_Left], y: Index, mean: Array) -> tuple[list[Member],
     members = []
     for i, part in zip(keep.tolist(), weight.tolist(), strict=True):
         k, noise, scale, dual, *_ = parts[i]
-        members.append(Member(k, noise, scale, dual, mean, *links[i], part))
+        members.append(Member(k, noise, scale, dual, mean + LEVEL * dual.sum(axis=0), *links[i], part))
     return members, np.sum([part * each[i] for i, part in zip(keep, weight, strict=True)], axis=0)
 
 
@@ -304,8 +312,11 @@ def _link(f: Array, y: Index) -> tuple[float, Array]:
         slope, offset = np.exp(at[0]), at[1:]
         logs = _log_link(f, slope, offset)
         wrong = np.exp(logs) - one
-        value = -logs[np.arange(n), y].mean() + SHRINK * float(offset @ offset)
-        return float(value), np.append(slope * (wrong * f).sum() / n, wrong.mean(axis=0) + 2 * SHRINK * offset)
+        steeper = at[0] - start[0]
+        prior = 0.5 * (steeper / STEEPNESS) ** 2 / n
+        value = -logs[np.arange(n), y].mean() + SHRINK * float(offset @ offset) + prior
+        by_slope = slope * (wrong * f).sum() / n + steeper / STEEPNESS**2 / n
+        return float(value), np.append(by_slope, wrong.mean(axis=0) + 2 * SHRINK * offset)
 
     start = np.append(np.log(4.0), np.zeros(classes))
     bounds = [(np.log(1e-2), np.log(1e3))] + [(None, None)] * classes

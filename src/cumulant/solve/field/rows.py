@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cumulant.errors import DataError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,9 +28,20 @@ def varying(table: Array, targets: Index) -> Index:
 
 
 def usable(law: GaussianLaw, rows: Array, targets: Index, most: int) -> tuple[Array, list[str]]:
-    """At most so many rows whose target is known, gaps at their mean given the other inputs."""
+    """At most so many rows whose target is known, gaps at their mean given the other inputs.
+
+    Raises
+    ------
+    DataError
+        The target is not known in any row.
+    """
     notes = []
     table = rows[~np.isnan(rows[:, targets]).any(axis=1)]
+    if not len(table):
+        raise DataError(
+            f"the target is missing in all {len(rows):,} rows, or where there are several not one row has them all; "
+            "name a target= that rows know"
+        )
     if len(table) > most:
         notes.append(f"conditioned on {most:,} of {len(table):,} rows, evenly spread")
         table = table[np.linspace(0, len(table) - 1, most).astype(np.int64)]
