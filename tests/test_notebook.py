@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 from scipy.optimize import brentq
 
 import cumulant as cm
@@ -112,6 +113,52 @@ def test_a_table_is_as_exact_as_it_says():
     assert table.error <= 1e-11
     assert math.isnan(table(4.1))
     assert Table.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+def forward(name: str, parameter: int) -> tuple[np.ndarray, np.ndarray]:
+    """Arguments and values of a tabulated function, from couplings to moments: nothing is inverted."""
+    if name == "shape":
+        k = np.logspace(-1.7, 4, 1500)
+        gap = np.log(k) - special.digamma(k)
+        # At large k the two cancel, and Stirling's series (DLMF 5.11.2) is exact.
+        series = 1 / (2 * k) + 1 / (12 * k**2) - 1 / (120 * k**4) + 1 / (252 * k**6) - 1 / (240 * k**8)
+        gap = np.where(k > 30, series, gap)
+        return gap, k * gap
+    if name == "concentration":
+        nu, kappa = parameter / 2, np.logspace(-3, 4, 1500)
+        R = special.ive(nu, kappa) / special.ive(nu - 1, kappa)
+        return R, kappa * (1 - R**2) / R
+    # F = c x²/2 + x⁴/24 with x the length of a vector, by the trapezium rule in ln x.
+    u = np.linspace(-40 / parameter - 4, 4.5, 4001)
+    x, c = np.exp(u), np.concatenate([-np.logspace(-2, 1.2, 700), np.logspace(-2, 1.8, 800)])
+    log_p = parameter * u - c[:, None] * x**2 / 2 - x**4 / 24
+    p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
+    m2, m4 = (p @ x**k / p.sum(axis=1) for k in (2, 4))
+    t = parameter * (m4 / m2**2 - 1) / 2
+    return t, m2**2 * t / (1 - t)
+
+
+@pytest.mark.parametrize("name", [name for name, path in PAGES.items() if read_page(path).tables])
+def test_tables_hold_their_bound_wherever_they_are_asked(name):
+    page = cm.notebook.page(name)
+    for function, tables in page.tables.items():
+        for key, table in tables.items():
+            assert table.error <= 1e-11
+            x, exact = forward(function, int(key or page.solves.parameters.get("n", (2 if "mises" in name else 1,))[0]))
+            inside = (x > table.breaks[0]) & (x < table.breaks[-1])
+            # Every piece is met.
+            assert (np.histogram(x[inside], table.breaks)[0] > 0).all(), (function, key)
+            assert np.abs(table(x[inside]) / exact[inside] - 1).max() < 1e-10, (function, key)
+
+
+def test_the_bound_is_of_the_whole_interval_and_told_from_enough_points():
+    table = tabulate(lambda x: math.exp(3 * x), 0.0, 1.0, tolerance=1e-6)
+    x = np.linspace(0.0, 1.0, 20_001)
+    measured = np.abs(table(x) / np.exp(3 * x) - 1).max()
+    assert measured <= table.error + 1e-14
+    assert table.error < 3 * measured + 1e-13
+    with pytest.raises(OptionError, match="more than 20 points"):
+        tabulate(math.exp, 0.0, 1.0, checks=15)
 
 
 def test_a_function_that_is_not_smooth_is_refused():

@@ -436,7 +436,8 @@ def _tables(page: Page) -> str:
         of = f", for each of {', '.join(keys)}," if keys else ""
         lines.append(
             f"`{name}` is tabulated{of} on [{ends[0]:g}, {ends[-1]:g}]: {pieces} pieces of Chebyshev polynomials, "
-            f"whose relative error was checked between their nodes with 40 digits: {error:.1e} at most."
+            f"whose relative error is at most {error:.1e} everywhere (the sum of its Chebyshev coefficients, from 40 "
+            "digits)."
         )
     return "\n\n".join(lines)
 
