@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import comb
+from math import comb, factorial, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,6 +179,10 @@ def orbits(group: Group, length: int, *, ordered: bool = False) -> Orbits:
         raise ResourceError(
             f"{n:,} tuples of {length} of {p} columns are too many to join into orbits; choose a lower order"
         )
+    if length == 2 and not ordered and group.size is not None and not group.signed:
+        columns = orbits(group, 1)
+        if group.size == prod(factorial(int(k)) for k in columns.sizes):
+            return _of_whole(columns)
     places = np.stack(np.unravel_index(np.arange(n), (p,) * length), axis=1) if ordered else multisets(p, length)
     sources, targets, flips = [], [], []
     for image, sign in zip(group.images, group.signs, strict=True):
@@ -193,6 +197,14 @@ def orbits(group: Group, length: int, *, ordered: bool = False) -> Orbits:
         targets.append(to[away])
         flips.append(flip[away])
     return joined(n, p, length, ordered, sources, targets, flips, signed=group.signed)
+
+
+def _of_whole(columns: Orbits) -> Orbits:
+    """Orbits of pairs under all permutations within each orbit of columns: told by these, and by a pair being one."""
+    b, a = np.tril_indices(columns.degree)
+    first, second = columns.labels[a], columns.labels[b]
+    key = np.minimum(first, second) * columns.count + np.maximum(first, second)
+    return Orbits(columns.degree, 2, _renumbered(2 * key + (a == b)), _ones(len(key)))
 
 
 def _touched(moves: NDArray[np.bool_], places: Index, *, ordered: bool) -> Index:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cumulant.symmetry.group import Group
 
     Array = NDArray[np.float64]
+    Index = NDArray[np.int64]
 
 __all__ = ["Evidence", "weigh"]
 
@@ -106,15 +107,20 @@ def weigh(rows: Rows, group: Group) -> Evidence:
     even = reynolds(group, rows.covariance)
     # In units that the group leaves alone, so that no column drowns another.
     unit = np.sqrt(np.diag(even))
+    square = np.outer(unit, unit)
+    scaled = rows.in_units(unit)
     if rows.scale == "correlation":
         # Columns alike but for their scales are less to be expected the more scales there are: half BIC's price each.
         extra = p - alike(group).count
         kept, bayes = kept + extra, bayes - 0.25 * extra * np.log(rows.degrees + 1)
     p_value, worth_below = _likelihood_ratio(rows, even, shapes(basis), free - kept)
-    asymmetry, step = _asymmetry(rows, group, unit)
+    broken = _broken(group, scaled.scatters)
+    asymmetry, step = _asymmetry(scaled, group, rows.covariance / square, broken)
+    if rows.scale == "correlation":
+        broken = _broken(group, _of_correlations(rows))
     return Evidence(
-        rows.scale, free, kept, bayes, heldout, p_value, _fold_test(_deviations(rows, group, even)),
-        _fold_test(_mean_deviations(rows, group, unit)), _third_test(rows, group, unit), asymmetry, step, worth_below,
+        rows.scale, free, kept, bayes, heldout, p_value, _fold_test(_whitened(rows, even / square, broken)),
+        _fold_test(_mean_deviations(scaled, group)), _third_test(scaled, group), asymmetry, step, worth_below,
         len(rows.counts) >= MOST_FOLDS and bool(rows.counts.min() >= 10),
     )  # fmt: skip
 
@@ -140,41 +146,44 @@ def _likelihood_ratio(rows: Rows, even: Array, components: Sequence[Shape], lost
     return likelihood_ratio_tail(components, statistic, rows.degrees), worth
 
 
-def _deviations(rows: Rows, group: Group, even: Array) -> Array:
-    """What each fold adds to the part of the scatter that breaks the symmetry (K, p²), in invariant units."""
-    if rows.scale == "correlation":
-        # To first order a correlation moves by c_ij − r_ij (c_ii + c_jj)/2 with a row's products c.
-        r = rows.covariance
-        own = np.einsum("kii->ki", rows.scatters)
-        shares = rows.counts / rows.counts.sum() * rows.degrees
-        sums = rows.scatters - 0.5 * r * (own[:, :, None] + own[:, None, :]) + shares[:, None, None] * r
-    else:
-        sums = rows.scatters
-    broken = np.array([c - reynolds(group, c) for c in sums])
+def _broken(group: Group, matrices: Array) -> Array:
+    """The part of matrices (K, p, p) that breaks the symmetry."""
+    return np.array([c - reynolds(group, c) for c in matrices])
+
+
+def _of_correlations(rows: Rows) -> Array:
+    """What each fold adds to the sums of products of standardised columns, their scales fitted too (K, p, p).
+
+    To first order a correlation moves by c_ij − r_ij (c_ii + c_jj)/2 with a row's products c.
+    """
+    r = rows.covariance
+    own = np.einsum("kii->ki", rows.scatters)
+    shares = rows.counts / rows.counts.sum() * rows.degrees
+    return np.asarray(rows.scatters - 0.5 * r * (own[:, :, None] + own[:, None, :]) + shares[:, None, None] * r)
+
+
+def _whitened(rows: Rows, even: Array, broken: Array) -> Array:
+    """Deviations (K, p²) of folds from symmetry, in units of the symmetric covariance where the rows can tell it."""
     p = len(even)
     if rows.complete and p <= WIDE and rows.degrees >= 3 * p:
         w, v = np.linalg.eigh(even)
         whiten = v / np.sqrt(np.maximum(w, w[-1] / SINGULAR))
         broken = whiten.T @ broken @ whiten
-    else:
-        unit = np.sqrt(np.diag(even))
-        broken /= np.outer(unit, unit)
     return np.asarray(broken.reshape(len(broken), -1))
 
 
-def _third_test(rows: Rows, group: Group, unit: Array) -> float:
+def _third_test(scaled: Rows, group: Group) -> float:
     """Sign flips of the folds' third cumulants."""
-    thirds = rows.in_units(unit).thirds
-    if thirds is None:
+    if scaled.thirds is None:
         return float("nan")
-    return _fold_test(np.array([(t - reynolds(group, t)).ravel() for t in thirds]))
+    return _fold_test(np.array([(t - reynolds(group, t)).ravel() for t in scaled.thirds]))
 
 
-def _mean_deviations(rows: Rows, group: Group, unit: Array) -> Array:
+def _mean_deviations(scaled: Rows, group: Group) -> Array:
     """What each fold's mean adds to the part of the mean that breaks the symmetry (K, p)."""
-    broken = rows.mean - reynolds(group, rows.mean)
-    each = np.array([s - reynolds(group, s) for s in rows.sums])
-    return np.asarray((each + rows.counts[:, None] * broken) / unit)
+    broken = scaled.mean - reynolds(group, scaled.mean)
+    each = np.array([s - reynolds(group, s) for s in scaled.sums])
+    return np.asarray(each + scaled.counts[:, None] * broken)
 
 
 def _fold_test(deviations: Array) -> float:
@@ -198,16 +207,36 @@ def _fold_test(deviations: Array) -> float:
     return float(np.mean(lengths >= lengths[0] * (1 - 1e-9)))
 
 
-def _asymmetry(rows: Rows, group: Group, unit: Array) -> tuple[float, float]:
+def _asymmetry(scaled: Rows, group: Group, matrix: Array, broken: Array) -> tuple[float, float]:
     """Part that breaks the symmetry, of the whole group and of its generators, relative to random relabellings."""
-    matrix = rows.covariance / np.outer(unit, unit)
-    ways: list[Callable[[Array], Array]] = [lambda s: s - reynolds(group, s)]
     discrete = group.discrete
-    if _few(discrete):
-        for image, sign in zip(discrete.images, discrete.signs, strict=True):
-            ways.append(lambda s, i=image, e=sign: s - s[np.ix_(i, i)] * np.outer(e, e))  # type: ignore[misc]
-    shares = [_share(rows, matrix, unit, broken) for broken in ways]
-    return shares[0], float(np.mean(shares[1:])) if len(shares) > 1 else float("nan")
+    moves = list(zip(discrete.images, discrete.signs, strict=True)) if _few(discrete) else []
+    rng, chance = np.random.default_rng(0), []
+    for _ in range(RELABELLINGS if len(matrix) <= WIDE else FEW_RELABELLINGS):
+        at = rng.permutation(len(matrix))
+        relabelled = matrix[np.ix_(at, at)]
+        relabelled -= reynolds(group, relabelled)
+        chance.append([_square(relabelled), *(_square(_step(relabelled, *move)) for move in moves)])
+    of_group, *of_moves = np.array(chance).T
+    share = _share(scaled, broken, of_group)
+    # What a generator breaks, it breaks of what the group breaks.
+    steps = [
+        _share(scaled, np.array([_step(b, *move) for b in broken]), by_chance)
+        for move, by_chance in zip(moves, of_moves, strict=True)
+    ]
+    return share, float(np.mean(steps)) if steps else float("nan")
+
+
+def _step(matrix: Array, image: Index, sign: Index) -> Array:
+    """A matrix (p, p) less what a generator makes of it."""
+    moved = matrix[image][:, image]
+    if (sign < 0).any():
+        moved *= np.outer(sign, sign)
+    return matrix - moved
+
+
+def _square(matrix: Array) -> float:
+    return float(np.vdot(matrix, matrix))
 
 
 def _few(group: Group) -> bool:
@@ -218,20 +247,15 @@ def _few(group: Group) -> bool:
     return size <= LOCAL * group.degree
 
 
-def _share(rows: Rows, matrix: Array, unit: Array, broken: Callable[[Array], Array]) -> float:
-    """Squared length of what a map breaks, less the noise in it, over the mean of relabelled matrices."""
-    rng = np.random.default_rng(0)
-    chance = []
-    for _ in range(RELABELLINGS if len(matrix) <= WIDE else FEW_RELABELLINGS):
-        at = rng.permutation(len(matrix))
-        chance.append(float((broken(matrix[np.ix_(at, at)]) ** 2).sum()))
+def _share(scaled: Rows, each: Array, chance: Array) -> float:
+    """Squared length of what folds (K, p, p) break together, less the noise in it, over its mean by chance."""
     if not np.std(chance) > 1e-9 * np.mean(chance):
         # No relabelling is another group, so there is nothing to compare with.
         return float("nan")
-    each = np.array([broken(c / np.outer(unit, unit)).ravel() for c in rows.scatters]) / rows.degrees
-    if len(each) == 1:
-        return float((each**2).sum() / np.mean(chance))
-    gram, n = each @ each.T, rows.counts
+    flat, n = each.reshape(len(each), -1), scaled.counts
+    gram = flat @ flat.T / scaled.degrees**2
+    if len(gram) == 1:
+        return float(gram[0, 0] / np.mean(chance))
     # Products of different folds are free of noise; they stand for all pairs.
     unbiased = (gram.sum() - np.trace(gram)) * n.sum() ** 2 / (n.sum() ** 2 - (n**2).sum())
     return float(max(0.0, unbiased) / np.mean(chance))
