@@ -109,6 +109,15 @@ def fit(
             rich_help_panel=o.CALCULATION,
         ),
     ] = None,
+    bounds: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=LOW:HIGH",
+            help="Of polynomial: where a column ends, as price=0: or share=0:1; repeat for more.",
+            show_default=False,
+            rich_help_panel=o.CALCULATION,
+        ),
+    ] = None,
     budget: Annotated[
         float | None,
         typer.Option(
@@ -175,7 +184,7 @@ def fit(
     if wanted is not None and weights is not None and weights not in wanted:
         wanted.append(weights)
     opened = o.read_table(table, wanted, delimiter=delimiter, encoding=encoding, nulls=null, types=type_)
-    ansatz = _theory(theory, order, loops)
+    ansatz = _theory(theory, order, loops, bounds)
     if symmetry is not o.Symmetry.none and theory not in (o.Theory.auto, o.Theory.gaussian):
         raise typer.BadParameter(f"--symmetry {symmetry.value} is for the Gaussian theory; leave out --theory")
     measuring: dict[str, Any] = {
@@ -222,15 +231,31 @@ def _same_file(out: Path, table: str) -> bool:
         return False
 
 
-def _theory(theory: o.Theory, order: str, loops: int | None) -> Any:
+def _bounds(texts: list[str] | None) -> dict[str, tuple[float | None, float | None]]:
+    out = {}
+    for name, text in o.pairs(texts, "--bounds", last=True).items():
+        low, colon, high = text.partition(":")
+        wrong = typer.BadParameter(f"--bounds {name}={text}: give COLUMN=LOW:HIGH, as {name}=0: or {name}=0:1")
+        if not colon:
+            raise wrong
+        try:
+            out[name] = (float(low) if low.strip() else None, float(high) if high.strip() else None)
+        except ValueError:
+            raise wrong from None
+    return out
+
+
+def _theory(theory: o.Theory, order: str, loops: int | None, bounds: list[str] | None) -> Any:
     from cumulant.theory import Field, Fluctuation, Gaussian, Polynomial, Taylor
 
     if loops is not None and theory is not o.Theory.polynomial:
         raise typer.BadParameter(f"--loops {loops} is for --theory polynomial")
+    if bounds and theory is not o.Theory.polynomial:
+        raise typer.BadParameter(f"--bounds {bounds[0]} is for --theory polynomial")
     if theory is o.Theory.field and order == "auto":
         return Field()
     if theory is o.Theory.polynomial and order in ("auto", "2", "4"):
-        return Polynomial(4 if order == "auto" else int(order), loops)
+        return Polynomial(4 if order == "auto" else int(order), loops, _bounds(bounds))
     if theory in (o.Theory.polynomial, o.Theory.field):
         raise typer.BadParameter(f"--order {order} is for --theory taylor or fluctuation; polynomial has order 2 or 4")
     if theory in (o.Theory.auto, o.Theory.gaussian):

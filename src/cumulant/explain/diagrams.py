@@ -92,7 +92,7 @@ class DiagramSum:
     def labels(self) -> tuple[str, ...]:
         """What meets the target at each vertex, in words: ``a·b``, and ``a·⟨b·b⟩`` where b closes a loop."""
         return tuple(
-            "·".join([*names, *([_closed(inner)] if inner else [])])
+            "·".join([*names, *([_closed(inner)] if inner else [])]) or f"ends of {self.target}"
             for names, inner in zip(self.terms, self.inside, strict=True)
         )
 
@@ -102,7 +102,8 @@ class DiagramSum:
         return page([self._drawing(*row) for row in rows], columns=3)
 
     def _drawing(self, names: tuple[str, ...], inner: tuple[str, ...], size: float) -> Drawing:
-        caption = f"{self._caption(size)}   {_closed(inner)}" if inner else self._caption(size)
+        words = _closed(inner) if inner else "" if names else f"ends of {self.target}"
+        caption = f"{self._caption(size)}   {words}".rstrip()
         return Drawing(_diagram(len(names), len(inner)), [*names, self.target], caption, left=len(names))
 
     def png(self, theme: str = "light") -> bytes:

@@ -56,6 +56,8 @@ def solve_under(
     rows: NDArray[np.float64] | None = None,
 ) -> Model:
     """The model under a group."""
+    if isinstance(ansatz, Polynomial) and ansatz.bounds:
+        raise OptionError("bounds= of cm.Polynomial have no solution under symmetry=; leave one of them out")
     if isinstance(ansatz, Polynomial) and ansatz.order > 2:
         return _looked_up(m, ansatz, symmetry, prior, target)
     if isinstance(ansatz, (Taylor, Field)):

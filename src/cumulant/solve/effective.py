@@ -71,7 +71,8 @@ class Integrated:
 def integrate_out(action: PolynomialAction, precision: Array, u: Array, target: int, free: Index) -> Integrated:
     """The density of ``target`` in rows u (n, p), whose unknown fields ``free`` are the same.
 
-    ``precision`` (p, p) is that of the Gaussian theory in standard units, with whose line the search begins.
+    ``precision`` (p, p) is that of the Gaussian theory in standard units, with whose line the search begins. The target
+    may end somewhere; diagrams of unknown fields know no end.
     """
     theory = _Restricted(action, target, free)
     coefficients = theory.coefficients(u)
@@ -81,7 +82,9 @@ def integrate_out(action: PolynomialAction, precision: Array, u: Array, target: 
         return theory.at(coefficients, np.linspace(low, high, nodes, axis=1), guess)
 
     reach = np.full(len(u), REACH)
-    low, high = zoomed(lambda *at: points_between(*at).one_loop, reach, depth=DEPTH, nodes=COARSE)
+    low, high = zoomed(
+        lambda *at: points_between(*at).one_loop, reach, depth=DEPTH, nodes=COARSE, ends=action.ends[target]
+    )
     points = points_between(low, high, NODES)
     two = np.where(points.minimum, theory.two_loops(points), 0.0)
     gamma = points.one_loop + two
@@ -91,8 +94,8 @@ def integrate_out(action: PolynomialAction, precision: Array, u: Array, target: 
     trusted = (points.minimum | ~matters).all(axis=1) & (last <= SMALL) & np.isfinite(last)
     wide = np.sqrt(np.diag(np.linalg.pinv(precision))[free])
     trusted &= ~theory.other_minima(points, matters, wide)
-    fine, weights = interpolated(gamma, low, high)
-    whole = log_sum(gamma, low, high) + 0.5 * len(free) * np.log(2 * np.pi)
+    fine, weights = interpolated(gamma, low, high, action.ends[target])
+    whole = log_sum(gamma, low, high, action.ends[target]) + 0.5 * len(free) * np.log(2 * np.pi)
     return Integrated(fine, weights, whole, last, trusted)
 
 

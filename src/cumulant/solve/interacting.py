@@ -16,7 +16,7 @@ from cumulant.solve.loops import couplings_from_cumulants
 from cumulant.solve.polynomial_law import PolynomialLaw
 from cumulant.solve.predictive import Fields
 from cumulant.solve.prior import Prior
-from cumulant.solve.schwinger_dyson import PolynomialSolution, solve_schwinger_dyson
+from cumulant.solve.schwinger_dyson import PolynomialSolution, ends_of, solve_schwinger_dyson
 from cumulant.solve.tails import heavy_tail
 from cumulant.theory.polynomial import LOOPS
 from cumulant.theory.polynomial_action import PolynomialAction
@@ -44,9 +44,14 @@ def solve_polynomial(m: Moments, theory: Polynomial, prior: str | float | None, 
     Raises
     ------
     OptionError
-        The prior is none of ``"auto"``, ``"folds"``, ``None`` and a number; for diagrams, of ``"auto"`` and ``None``.
+        The prior is none of ``"auto"``, ``"folds"``, ``None`` and a number; for diagrams, of ``"auto"`` and ``None``. A
+        bound is none.
+    DataError
+        The mean of a column lies beyond its bounds.
     """
-    if theory.order == 2:
+    bounds = {name: theory.ends(name) for name in theory.bounds}
+    ends_of(m, bounds)
+    if theory.order == 2 and not bounds:
         s = solve_exact(m, prior, target)
         return Solved(GaussianLaw(Fields.of(s)), s.prior, s.notes, s.warnings)
     if theory.loops is not None:
@@ -55,13 +60,13 @@ def solve_polynomial(m: Moments, theory: Polynomial, prior: str | float | None, 
     obstacle = _obstacle(m, theory.order)
     if obstacle is None:
         try:
-            found = solve_schwinger_dyson(m, theory.order, ridge=ridge)
+            found = solve_schwinger_dyson(m, theory.order, ridge=ridge, bounds=bounds)
         except DataError as error:
             obstacle = str(error)
         else:
             obstacle = _falls(found.action)
     if obstacle is not None:
-        return _gaussian(m, target, obstacle)
+        return _gaussian(m, target, f"{obstacle}; bounds= are not kept" if bounds else obstacle)
     s = solve_exact(m, None, target)
     gaussian = GaussianLaw(Fields.of(s))
     reason = (
@@ -122,7 +127,7 @@ def _ridge(prior: str | float | None) -> float | None:
 
 
 def _note(found: PolynomialSolution) -> str:
-    beyond = (found.action.terms > 0).sum(axis=1) > 2
+    beyond = ((found.action.terms > 0).sum(axis=1) > 2) | ~np.isnan(found.p_values)
     return (
         f"Schwinger–Dyson: {int((found.kept & beyond).sum())} of {int(beyond.sum())} interactions differ from 0 at a "
         f"false-discovery rate of 5 %; condition number {found.condition:.3g}"

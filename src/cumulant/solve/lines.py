@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cumulant.theory.zoom import zoomed
+from cumulant.theory.zoom import ENDLESS, rule, zoomed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["NODES", "GridDensity", "draw", "interpolated", "log_integral", "log_sum", "mixture", "on_nodes"]
+__all__ = ["NODES", "GridDensity", "draw", "interpolated", "log_integral", "log_sum", "mixture", "on_nodes", "shares"]
 
-# Nodes of a row; the trapezoidal rule is exact to all digits on a smooth function that vanishes at both ends.
+# Nodes of a row: a sum over them is exact to all digits where the density vanishes at both ends.
 NODES = 129
 # Where F is that far above its minimum, nothing is left of exp(−F). Where to look for it, in standard units, and on how
 # many nodes, more and more closely.
@@ -41,23 +41,30 @@ class GridDensity:
     how
         How unknown fields of each row were integrated out (n,): ``"diagrams"``, ``"quadrature"``, also where there were
         none, or ``"sampling"``. None where there is no choice.
+    ends
+        Where the column ends, beyond which the density is 0 (2,).
     """
 
     name: str
     nodes: Array
     weights: Array
     how: NDArray[np.str_] | None = None
+    ends: Array = field(default_factory=ENDLESS.copy)
 
     @property
     def mean(self) -> Array:
         """(n,)."""
-        return np.asarray((self.nodes * self.weights).sum(axis=1) / self.weights.sum(axis=1))
+        return np.asarray((self.nodes * self._shares).sum(axis=1))
 
     @property
     def sd(self) -> Array:
         """Standard deviation (n,)."""
-        square = ((self.nodes - self.mean[:, None]) ** 2 * self.weights).sum(axis=1) / self.weights.sum(axis=1)
-        return np.asarray(np.sqrt(square))
+        return np.asarray(np.sqrt(((self.nodes - self.mean[:, None]) ** 2 * self._shares).sum(axis=1)))
+
+    @cached_property
+    def _shares(self) -> Array:
+        """Probability at each node (n, G)."""
+        return shares(self.weights, self.ends)
 
     @cached_property
     def _step(self) -> Array:
@@ -89,15 +96,16 @@ class GridDensity:
         return np.exp(self.log_prob(value))
 
     def log_prob(self, value: float | Array) -> Array:
-        """Log density at ``value``, in nats; beyond the grid it falls on as at the grid's end."""
+        """Log density at ``value``, in nats; beyond the grid it falls on as at its end, until the column ends."""
         v = np.broadcast_to(np.asarray(value, dtype=np.float64), _shape(value, len(self.nodes)))
         flat = v.reshape(len(v), -1)
         at = (flat - self.nodes[:, :1]) / self._step[:, None]
         left = np.clip(np.floor(at), 0, self.nodes.shape[1] - 2).astype(np.int64)
         log = np.log(np.maximum(self.weights, 1e-300))
         low, high = np.take_along_axis(log, left, 1), np.take_along_axis(log, left + 1, 1)
-        area = np.log(self.weights.sum(axis=1) * self._step)
-        return np.asarray((low + (at - left) * (high - low) - area[:, None]).reshape(v.shape))
+        area = np.log(self.weights @ rule(self.weights.shape[1], self.ends) * self._step)
+        found = (low + (at - left) * (high - low) - area[:, None]).reshape(v.shape)
+        return np.where((v < self.ends[0]) | (v > self.ends[1]), -np.inf, found)
 
     def sample(self, draws: int, seed: int | None = None) -> Array:
         """Random values (n, draws)."""
@@ -114,6 +122,12 @@ def _by_row(x: Array, y: Array, at: Array) -> Array:
     for row, (xs, ys, where) in enumerate(zip(x, y, at, strict=True)):
         out[row] = np.interp(where, xs, ys)
     return out
+
+
+def shares(weights: Array, ends: Array = ENDLESS) -> Array:
+    """Probability at equidistant nodes from the density there (n, G), in any unit."""
+    parts = weights * rule(weights.shape[1], ends)
+    return np.asarray(parts / parts.sum(axis=1, keepdims=True))
 
 
 @lru_cache
@@ -135,9 +149,9 @@ def on_nodes(coefficients: Array, low: Array, high: Array, nodes: int) -> Array:
     return np.tensordot(c, _vandermonde(k, nodes), axes=(0, 0))
 
 
-def draw(coefficients: Array, rng: np.random.Generator) -> Array:
+def draw(coefficients: Array, rng: np.random.Generator, ends: Array = ENDLESS) -> Array:
     """A random value (n,) of the density of each polynomial (n, k + 1), by the inverse of its distribution function."""
-    low, high = _support(coefficients, SHALLOW)
+    low, high = _support(coefficients, ends, SHALLOW)
     F = on_nodes(coefficients, low, high, FEW)
     density = np.exp(F.min(axis=1, keepdims=True) - F)
     below = np.zeros(F.shape)
@@ -150,27 +164,29 @@ def draw(coefficients: Array, rng: np.random.Generator) -> Array:
     return np.asarray(low + (high - low) / (FEW - 1) * into)
 
 
-def _support(coefficients: Array, depth: float = DEPTH) -> tuple[Array, Array]:
+def _support(coefficients: Array, ends: Array, depth: float = DEPTH) -> tuple[Array, Array]:
     """Ends (n,) of where exp(−F) is."""
     reach = np.full(len(coefficients), REACH)
-    return zoomed(lambda *at: on_nodes(coefficients, *at), reach, depth=depth, nodes=COARSE)
+    # Nodes must lie closer where the density breaks off.
+    depth = min(depth, SHALLOW) if np.isfinite(ends).any() else depth
+    return zoomed(lambda *at: on_nodes(coefficients, *at), reach, depth=depth, nodes=COARSE, ends=ends)
 
 
-def log_integral(coefficients: Array) -> Array:
-    """ln ∫ exp(−F) du of polynomials (n, k + 1): (n,)."""
-    low, high = _support(coefficients)
-    return log_sum(on_nodes(coefficients, low, high, NODES), low, high)
+def log_integral(coefficients: Array, ends: Array = ENDLESS) -> Array:
+    """ln ∫ exp(−F) du of polynomials (n, k + 1) between the ends (2,) of u: (n,)."""
+    low, high = _support(coefficients, ends)
+    return log_sum(on_nodes(coefficients, low, high, NODES), low, high, ends)
 
 
-def log_sum(F: Array, low: Array, high: Array) -> Array:
-    """ln ∫ exp(−F) by the trapezoidal rule, of F at nodes (n, G) between ends (n,) where nothing is left of it."""
+def log_sum(F: Array, low: Array, high: Array, ends: Array) -> Array:
+    """ln ∫ exp(−F), of F at nodes (n, G) from low to high (n,), beyond which nothing is left or the field ends (2,)."""
     least = F.min(axis=1)
-    total = np.exp(least[:, None] - F).sum(axis=1)
+    total = np.exp(least[:, None] - F) @ rule(F.shape[1], ends)
     return np.asarray(np.log(total * (high - low) / (F.shape[1] - 1)) - least)
 
 
-def interpolated(F: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Nodes and density exp(−F)/Z (n, NODES), of F at fewer nodes (n, G) between ends (n,)."""
+def interpolated(F: Array, low: Array, high: Array, ends: Array) -> tuple[Array, Array]:
+    """Nodes and density exp(−F)/Z (n, NODES), of F at fewer nodes (n, G), as for `log_sum`."""
     from scipy.interpolate import CubicSpline
 
     share, fine = np.linspace(0.0, 1.0, F.shape[1]), np.linspace(0.0, 1.0, NODES)
@@ -178,18 +194,18 @@ def interpolated(F: Array, low: Array, high: Array) -> tuple[Array, Array]:
     between = CubicSpline(share, np.minimum(F - F.min(axis=1, keepdims=True), DEPTH), axis=1)(fine)
     weights = np.exp(-np.maximum(between, -1.0))
     step = (high - low) / (NODES - 1)
-    return np.linspace(low, high, NODES, axis=1), weights / (weights.sum(axis=1) * step)[:, None]
+    return np.linspace(low, high, NODES, axis=1), weights / (weights @ rule(NODES, ends) * step)[:, None]
 
 
-def mixture(coefficients: Array) -> tuple[Array, Array]:
-    """Nodes and density (n, G) of the average of D densities, given by polynomials (n, D, k + 1)."""
+def mixture(coefficients: Array, ends: Array = ENDLESS) -> tuple[Array, Array]:
+    """Nodes and density (n, G) of the average of D densities, given by polynomials (n, D, k + 1) between ends (2,)."""
     n, draws, k = coefficients.shape
-    low, high = _support(coefficients.reshape(n * draws, k))
+    low, high = _support(coefficients.reshape(n * draws, k), ends)
     low, high = low.reshape(n, draws).min(axis=1), high.reshape(n, draws).max(axis=1)
     density = np.zeros((n, NODES))
     for d in range(draws):
         F = on_nodes(coefficients[:, d], low, high, NODES)
         part = np.exp(F.min(axis=1, keepdims=True) - F)
-        density += part / part.sum(axis=1, keepdims=True)
+        density += part / (part @ rule(NODES, ends))[:, None]
     step = (high - low) / (NODES - 1)
-    return np.linspace(low, high, NODES, axis=1), density / (density.sum(axis=1) * step)[:, None]
+    return np.linspace(low, high, NODES, axis=1), density / (draws * step)[:, None]

@@ -43,29 +43,34 @@ def powers(action: PolynomialAction, u: Array, fields: Sequence[int]) -> Array:
     return np.moveaxis(out, -1, 0)
 
 
-def log_integral(c: Array) -> Array:
-    """ln ∫ exp(−F) over all fields of polynomials (n, k + 1, …): (n,)."""
+def log_integral(c: Array, ends: Array) -> Array:
+    """ln ∫ exp(−F) over all fields of polynomials (n, k + 1, …) between the ends of each (m, 2): (n,)."""
     if len(c) > STEP:
-        return np.concatenate([log_integral(c[i : i + STEP]) for i in range(0, len(c), STEP)])
-    low, high = _support(c)
-    return log_sum(_marginal(c, low, high, NODES), low, high)
+        return np.concatenate([log_integral(c[i : i + STEP], ends) for i in range(0, len(c), STEP)])
+    low, high = _support(c, ends)
+    return log_sum(_marginal(c, ends, low, high, _nodes(ends)), low, high, ends[0])
 
 
-def density(c: Array) -> tuple[Array, Array]:
+def density(c: Array, ends: Array) -> tuple[Array, Array]:
     """Nodes and density (n, G) of the first field of polynomials (n, k + 1, …), the others integrated out."""
-    low, high = _support(c)
-    return interpolated(_marginal(c, low, high, NODES), low, high)
+    low, high = _support(c, ends)
+    return interpolated(_marginal(c, ends, low, high, _nodes(ends)), low, high, ends[0])
 
 
-def _support(c: Array) -> tuple[Array, Array]:
+def _nodes(ends: Array) -> int:
+    """Twice as close where the first field breaks off."""
+    return 2 * NODES - 1 if np.isfinite(ends[0]).any() else NODES
+
+
+def _support(c: Array, ends: Array) -> tuple[Array, Array]:
     reach = np.full(len(c), REACH)
-    return zoomed(lambda *at: _marginal(c, *at), reach, depth=DEPTH, nodes=COARSE)
+    return zoomed(lambda *at: _marginal(c, ends, *at), reach, depth=DEPTH, nodes=COARSE, ends=ends[0])
 
 
-def _marginal(c: Array, low: Array, high: Array, nodes: int) -> Array:
+def _marginal(c: Array, ends: Array, low: Array, high: Array, nodes: int) -> Array:
     """−ln ∫ exp(−F) over all fields but the first, at nodes between ends (n,) of it: (n, G)."""
     F = on_nodes(c, low, high, nodes)
     if c.ndim == 2:
         return F
     inner = np.moveaxis(F, -1, 1)
-    return -log_integral(inner.reshape(-1, *inner.shape[2:])).reshape(-1, nodes)
+    return -log_integral(inner.reshape(-1, *inner.shape[2:]), ends[1:]).reshape(-1, nodes)

@@ -9,7 +9,8 @@ point. With v = (x, ζ), F's slope in normal-ordered products, ∂_yF = B + B_j 
 the line of linear regression for each known field, and a vertex for each interaction. An expectation of several
 unknown fields falls into products of means (trees), a covariance (a loop at the vertex) and a third cumulant (two
 loops). Normal ordering takes from each loop what it is in the linear theory, so that M, the average of F_yy, is
-positive, and a diagram is what a row has beyond that.
+positive, and a diagram is what a row has beyond that. A target that ends somewhere is pushed by its ends, by their
+densities over M: the boundary term of ⟨∂_yF⟩.
 
 References
 ----------
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cumulant.solve.linear import conditional
-from cumulant.solve.lines import mixture
+from cumulant.solve.lines import mixture, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,10 +57,13 @@ class Vertex:
         Fields at its other legs, by position: a known value, or how far the mean of an unknown one is from its line.
     inside
         Unknown fields whose lines close: two in a loop, three in a further vertex.
+    wall
+        Whether it is the push of the target's ends, which has neither.
     """
 
     legs: tuple[int, ...]
     inside: tuple[int, ...] = ()
+    wall: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +137,9 @@ def over_rows(law: PolynomialLaw, i: int) -> tuple[float, dict[Vertex, float]]:
             factors[at] = factors.get(at, 0.0) + factor
     C = slope.covariance
     sizes = {Vertex(at): sd * factor * _permanent(C[np.ix_(at, at)]) ** 0.5 for at, factor in factors.items()}
-    return _constant(law, slope, i), sizes
+    # Ends push the mean of every row; where they do, it is the table's that the diagrams are about.
+    walls = np.isfinite(law.action.ends[i]).any()
+    return float(law.whole.mean[i]) if walls else _constant(law, slope, i), sizes
 
 
 def in_a_row(law: PolynomialLaw, i: int, row: Array) -> tuple[float, dict[Vertex, float]]:
@@ -145,7 +151,7 @@ def in_a_row(law: PolynomialLaw, i: int, row: Array) -> tuple[float, dict[Vertex
     unknown[i] = True
     slope, sd = _Slope.of(law, i, unknown), float(law.action.sd[i])
     C, back = slope.covariance, np.asarray(np.linalg.inv(slope.change).T, dtype=np.float64)
-    mean, pairs, triples = _cumulants(law, i, row)
+    mean, pairs, triples, push = _cumulants(law, i, row)
     v, pairs, triples = (_on_each_axis(k, back) for k in (mean - slope.about, pairs, triples))
     found = {Vertex((j,)): sd * float(slope.change[i, j] * v[j]) for j in range(len(v)) if j != i}
 
@@ -164,6 +170,8 @@ def in_a_row(law: PolynomialLaw, i: int, row: Array) -> tuple[float, dict[Vertex
                 add(at, (), -through * C[j, k])
         if len(at) == 3 and unknown[list(at)].all():
             add((), at, factor * triples[at])
+    if push:
+        found[Vertex((), (), wall=True)] = sd * push / slope.stiffness
     return _constant(law, slope, i), found
 
 
@@ -172,12 +180,16 @@ def _constant(law: PolynomialLaw, slope: _Slope, i: int) -> float:
     return float(a.mean[i] + a.sd[i] * (slope.about[i] - slope.constant / slope.stiffness))
 
 
-def _cumulants(law: PolynomialLaw, i: int, row: Array) -> tuple[Array, Array, Array]:
-    """Mean (p,), covariance (p, p) and third cumulant (p, p, p) of a row's fields: of the target by quadrature."""
+def _cumulants(law: PolynomialLaw, i: int, row: Array) -> tuple[Array, Array, Array, float]:
+    """Mean (p,), covariance (p, p) and third cumulant (p, p, p) of a row's fields: of the target by quadrature.
+
+    Last, its density at its lower end less that at its upper one.
+    """
+    ends = law.action.ends[i]
     others = np.isnan(np.delete(row, i)).any()
     u = law.drawn(row, i, DRAWS) if others else row[None].copy()
-    nodes, weights = mixture(law.action.along(i, np.nan_to_num(u))[:, None])
-    p = weights / weights.sum(axis=1, keepdims=True)
+    nodes, weights = mixture(law.action.along(i, np.nan_to_num(u))[:, None], ends)
+    p = shares(weights, ends)
     u[:, i] = (p * nodes).sum(axis=1)
     mean = u.mean(axis=0)
     d = u - mean
@@ -188,7 +200,8 @@ def _cumulants(law: PolynomialLaw, i: int, row: Array) -> tuple[Array, Array, Ar
     for place in range(3):
         np.moveaxis(triples, place, 0)[:, i, i] += (d * second[:, None]).mean(axis=0)
     triples[i, i, i] += third.mean()
-    return mean, pairs, triples
+    at_ends = np.where(nodes[:, [0, -1]] == ends, weights[:, [0, -1]], 0.0).mean(axis=0)
+    return mean, pairs, triples, float(at_ends[0] - at_ends[1])
 
 
 def _permanent(C: Array) -> float:

@@ -39,6 +39,8 @@ SWEEPS = 60
 # Draws for ln Z of many fields, and for integrals over several unknown fields of a row; and the standard error, in
 # nats, that is worth a word.
 MANY, SOME, LOOSE = 200_000, 400, 0.05
+# Width of the Gaussian that they are drawn from where fields end, in standard deviations.
+WIDER = 1.5
 # Unknown fields beyond which sampling is the lesser work.
 MOST_FREE = 6
 # Rows at a time.
@@ -113,10 +115,10 @@ class PolynomialLaw(BySecondOrder):
         i = int(self.visible[at[0]])
         parts = [self._integrated(u, i) for u in self._rows(x, i)]
         if not parts:
-            return GridDensity(name, np.zeros((0, 2)), np.zeros((0, 2)))
+            return GridDensity(name, np.zeros((0, NODES)), np.zeros((0, NODES)))
         nodes, weights, how = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        sd = self.action.sd[i]
-        return GridDensity(name, self.action.mean[i] + sd * nodes, weights / sd, how)
+        mean, sd = self.action.mean[i], self.action.sd[i]
+        return GridDensity(name, mean + sd * nodes, weights / sd, how, mean + sd * self.action.ends[i])
 
     def _integrated(self, u: Array, i: int) -> tuple[Array, Array, NDArray[np.str_]]:
         """Nodes and density (n, G) of field i, and how the unknown fields of each row were integrated out."""
@@ -128,18 +130,24 @@ class PolynomialLaw(BySecondOrder):
             for pattern in np.unique(unknown[unknown.any(axis=1)], axis=0):
                 free = np.flatnonzero(pattern)
                 rows = np.flatnonzero((unknown == pattern).all(axis=1))
-                if len(free) <= MOST_FREE:
+                if self._expandable(free):
                     found = self._by_diagrams(u[rows], i, free)
                     good, rows = rows[found.trusted], rows[~found.trusted]
                     nodes[good], weights[good] = found.nodes[found.trusted], found.weights[found.trusted]
                     how[good] = "diagrams"
                 if len(free) < nested.MOST_FIELDS and len(rows):
-                    nodes[rows], weights[rows] = nested.density(nested.powers(self.action, u[rows], [i, *free]))
+                    fields = [i, *free]
+                    powers = nested.powers(self.action, u[rows], fields)
+                    nodes[rows], weights[rows] = nested.density(powers, self.action.ends[fields])
                     how[rows] = "quadrature"
         rest = np.flatnonzero((how == "sampling") | ~unknown.any(axis=1))
         if len(rest):
-            nodes[rest], weights[rest] = mixture(self._conditionals(u[rest], i))
+            nodes[rest], weights[rest] = mixture(self._conditionals(u[rest], i), self.action.ends[i])
         return nodes, weights, how
+
+    def _expandable(self, free: Index) -> bool:
+        """Whether diagrams are tried: few unknown fields, none of which ends where F is not least."""
+        return len(free) <= MOST_FREE and not np.isfinite(self.action.ends[free]).any()
 
     def _by_diagrams(self, u: Array, i: int, free: Index) -> Integrated:
         return integrate_out(self.action, self._precision, u, i, free)
@@ -161,7 +169,7 @@ class PolynomialLaw(BySecondOrder):
 
     def sample(self, n: int, categories: list[Index], rng: np.random.Generator) -> Array:
         """Random rows (n, p): chains that begin at draws of the Gaussian."""
-        u = self.action.standard(self.whole.sample(n, categories, rng))
+        u = self._inside(self.action.standard(self.whole.sample(n, categories, rng)))
         unknown = np.ones(u.shape, dtype=bool)
         for first in range(0, n, STEP):
             rows = slice(first, first + STEP)
@@ -221,7 +229,10 @@ class PolynomialLaw(BySecondOrder):
     def _begun(self, u: Array) -> Array:
         """Unknown fields at their Gaussian mean."""
         phi = self.action.mean + self.action.sd * u
-        return self.action.standard(self.whole.fill(phi)) if np.isnan(u).any() else u
+        return self._inside(self.action.standard(self.whole.fill(phi))) if np.isnan(u).any() else u
+
+    def _inside(self, u: Array) -> Array:
+        return u if self.action.bounds is None else np.clip(u, *self.action.ends.T)
 
     def _sweep(self, u: Array, unknown: NDArray[np.bool_], rng: np.random.Generator) -> Array:
         """Each unknown field drawn anew, given all others."""
@@ -229,7 +240,7 @@ class PolynomialLaw(BySecondOrder):
         for i in range(u.shape[1]):
             rows = np.flatnonzero(unknown[:, i])
             if len(rows):
-                u[rows, i] = draw(self.action.along(i, u[rows]), rng)
+                u[rows, i] = draw(self.action.along(i, u[rows]), rng, self.action.ends[i])
         return u
 
     def _log_density(self, u: Array) -> Array:
@@ -246,7 +257,7 @@ class PolynomialLaw(BySecondOrder):
             else:
                 out[rows] = self._log_integrals(u[rows], free)
             out[rows] -= self.log_partition + units[~pattern].sum()
-        return out
+        return np.where(self.action.within(u), out, -np.inf)
 
     @cached_property
     def log_partition(self) -> float:
@@ -262,7 +273,7 @@ class PolynomialLaw(BySecondOrder):
         if len(free) < nested.MOST_FIELDS:
             return self._by_quadrature(u, free)
         out, rest = np.empty(len(u)), np.arange(len(u))
-        if len(free) <= MOST_FREE and self.integrate == "auto":
+        if len(free) <= MOST_FREE and self._expandable(free[1:]) and self.integrate == "auto":
             found = self._by_diagrams(u, int(free[0]), free[1:])
             out[found.trusted], rest = found.log_integral[found.trusted], rest[~found.trusted]
         if len(rest):
@@ -271,27 +282,34 @@ class PolynomialLaw(BySecondOrder):
         return out
 
     def _by_quadrature(self, u: Array, free: Index) -> Array:
-        return nested.log_integral(nested.powers(self.action, np.nan_to_num(u), free.tolist()))
+        powers = nested.powers(self.action, np.nan_to_num(u), free.tolist())
+        return nested.log_integral(powers, self.action.ends[free])
 
     def _by_draws(self, u: Array, free: Index, draws: int) -> Array:
         """The last field by quadrature, the others by importance sampling.
 
-        F grows faster than any quadratic form, so the ratio to a Gaussian is bounded, and its mean well behaved.
+        F grows faster than any quadratic form, so the ratio to a Gaussian is bounded, and its mean well behaved; where
+        fields end it may grow more slowly, and the Gaussian is a wider one.
         """
         known, sampled = np.setdiff1d(np.arange(u.shape[1]), free), free[:-1]
         z = np.random.default_rng(SEED).normal(size=(draws, len(sampled)))
         out, errors = np.empty(len(u)), np.empty(len(u))
+        wider = 1.0 if self.action.bounds is None else WIDER
         for n, row in enumerate(u):
             phi = self.action.mean + self.action.sd * row
             g = self.whole.condition(known, phi[known], sampled) if len(known) else self.whole.marginal(sampled)
             centre = (g.mean - self.action.mean[sampled]) / self.action.sd[sampled]
-            root = np.linalg.cholesky(g.covariance / np.outer(self.action.sd[sampled], self.action.sd[sampled]))
+            root = wider * np.linalg.cholesky(g.covariance / np.outer(self.action.sd[sampled], self.action.sd[sampled]))
             drawn = np.tile(np.nan_to_num(row), (draws, 1))
             drawn[:, sampled] = centre + z @ root.T
             proposal = -0.5 * (z**2).sum(axis=1) - np.log(np.diag(root)).sum() - 0.5 * len(sampled) * np.log(2 * np.pi)
             last = int(free[-1])
-            parts = [log_integral(self.action.along(last, drawn[i : i + STEP])) for i in range(0, draws, STEP)]
-            ratio = np.concatenate(parts) - proposal
+            parts = [
+                log_integral(self.action.along(last, drawn[i : i + STEP]), self.action.ends[last])
+                for i in range(0, draws, STEP)
+            ]
+            drawn[:, last] = np.nan
+            ratio = np.where(self.action.within(drawn), np.concatenate(parts) - proposal, -np.inf)
             weight = np.exp(ratio - ratio.max())
             out[n] = np.log(weight.mean()) + ratio.max()
             errors[n] = weight.std() / (weight.mean() * np.sqrt(draws))
@@ -311,6 +329,8 @@ class PolynomialLaw(BySecondOrder):
         arrays, meta = self.whole.to_state()
         a = self.action
         mine = {"terms": a.terms, "theta": a.theta, "origin": a.mean, "unit": a.sd, "visible": self.visible}
+        if a.bounds is not None:
+            mine["bounds"] = a.bounds
         return {**{f"whole.{name}": value for name, value in arrays.items()}, **mine}, {
             "whole": meta,
             "fields": list(a.columns),
@@ -322,7 +342,12 @@ class PolynomialLaw(BySecondOrder):
         """The law that `to_state` described."""
         theirs = {name.removeprefix("whole."): a for name, a in arrays.items() if name.startswith("whole.")}
         action = PolynomialAction(
-            tuple(meta["fields"]), arrays["origin"], arrays["unit"], arrays["terms"], arrays["theta"]
+            tuple(meta["fields"]),
+            arrays["origin"],
+            arrays["unit"],
+            arrays["terms"],
+            arrays["theta"],
+            arrays.get("bounds"),
         )
         whole = GaussianLaw.from_state(theirs, meta["whole"])
         return cls(action, whole, arrays["visible"], meta.get("integrate", "auto"))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Index = NDArray[np.int64]
 
-__all__ = ["Equations", "PolynomialSolution", "solve_schwinger_dyson"]
+__all__ = ["Equations", "PolynomialSolution", "ends_of", "solve_schwinger_dyson"]
 
 # Couplings beyond these take a matrix of gigabytes.
 MOST = 5000
@@ -135,7 +135,8 @@ class PolynomialSolution:
     errors
         Standard error of each coupling in standard units (N,), by the jackknife over folds; NaN where it was not kept.
     p_values
-        Of the interactions, in the test that led to dropping; NaN for terms to second order.
+        Of the interactions, in the test that led to dropping; NaN for terms to second order, but for products of fields
+        that end somewhere.
     kept
         Which terms F has; the others were indistinguishable from 0.
     condition
@@ -220,7 +221,7 @@ def solve_schwinger_dyson(
     >>> max(len(term) for term in solution.couplings())
     2
     """
-    ends = _ends(m, bounds or {})
+    ends = ends_of(m, bounds or {})
     need = 2 * (order - 1) + max((int(np.isfinite(end).sum()) for end in ends.values()), default=0)
     if m.order < need:
         within = " within these bounds" if ends else ""
@@ -255,7 +256,7 @@ def solve_schwinger_dyson(
     theta = np.where(kept, found.value, 0.0)
     errors = np.where(kept, found.standard_error, np.nan) if system.folds > 2 else np.full(len(terms), np.nan)
     return PolynomialSolution(
-        PolynomialAction(m.columns, system.mean, system.sd, terms, theta),
+        PolynomialAction(m.columns, system.mean, system.sd, terms, theta, _table_of(ends, p)),
         errors,
         p_values,
         kept,
@@ -266,8 +267,16 @@ def solve_schwinger_dyson(
     )
 
 
-def _ends(m: Moments, bounds: Mapping[str, tuple[float, float]]) -> dict[int, Array]:
-    """Lower and upper end of each bounded field, by its position."""
+def ends_of(m: Moments, bounds: Mapping[str, tuple[float, float]]) -> dict[int, Array]:
+    """Lower and upper end of each bounded field, by its position.
+
+    Raises
+    ------
+    OptionError
+        A bound is none, or a column not one of numbers.
+    DataError
+        A mean lies beyond its bounds.
+    """
     out = {}
     for name, (low, high) in bounds.items():
         at = m.schema.independent_of(name)
@@ -284,6 +293,13 @@ def _ends(m: Moments, bounds: Mapping[str, tuple[float, float]]) -> dict[int, Ar
         if np.isfinite(end).any():
             out[field] = end
     return out
+
+
+def _table_of(ends: dict[int, Array], p: int) -> Array | None:
+    """The ends of all fields (p, 2)."""
+    if not ends:
+        return None
+    return np.array([ends.get(i, (-np.inf, np.inf)) for i in range(p)])
 
 
 def _vanishing(end: Array | None, mean: float, sd: float) -> Array:
@@ -315,7 +331,10 @@ class _System:
 
     def __init__(self, m: Moments, terms: Index, fields: Index, ends: dict[int, Array]) -> None:
         p = len(m.columns)
-        self.interacting = (terms > 0).sum(axis=1) > 2
+        degree = (terms > 0).sum(axis=1)
+        # What is not needed for a law. Fields that end somewhere need no square: exp(−x) is one on a half-line.
+        ended = np.isin(terms, [0, *(i + 1 for i in ends)]).all(axis=1)
+        self.interacting = (degree > 2) | (ended & (degree == 2))
         self.mean, self.sd = _centre(m)
         # To second order the sums that every table has are enough; the packed ones hold the constant, too.
         monomials = m.higher.monomials if m.higher is not None else Monomials(p, 2, complete(p + 1, 2))

@@ -124,6 +124,11 @@ def partition_function(
     p = len(action.columns)
     if method == "quadrature" or (method == "auto" and p <= MOST_FIELDS):
         return by_quadrature(action, j)
+    if action.bounds is not None:
+        raise OptionError(
+            f"a series knows no ends of a field, and a grid takes up to {MOST_FIELDS} fields, not {p}: fix some, or "
+            "draw from F with model.sample()"
+        )
     found = by_series(action, j, loops)
     if found.obstacle is None:
         return found

@@ -44,6 +44,8 @@ class PolynomialAction:
         Monomials as sorted tuples of indices into (1, fields) (N, k).
     theta
         Their coefficients in standard units (N,).
+    bounds
+        Lower and upper end of each field (p, 2), beyond which exp(−F) is 0; None where none ends.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class PolynomialAction:
     sd: Array
     terms: Index
     theta: Array
+    bounds: Array | None = None
 
     @staticmethod
     def of_tensors(columns: Sequence[str], mean: Array, sd: Array, couplings: Mapping[int, Array]) -> PolynomialAction:
@@ -97,6 +100,17 @@ class PolynomialAction:
         terms = np.array([[0] * (order - len(key)) + sorted(place[name] for name in key) for key in named])
         theta = np.array(list(named.values()), dtype=np.float64)
         return PolynomialAction(columns, np.zeros(len(columns)), np.ones(len(columns)), terms, theta)
+
+    @cached_property
+    def ends(self) -> Array:
+        """Lower and upper end of each field in standard units (p, 2), infinite where it has none."""
+        if self.bounds is None:
+            return np.tile([-np.inf, np.inf], (len(self.mean), 1))
+        return np.asarray((self.bounds - self.mean[:, None]) / self.sd[:, None])
+
+    def within(self, u: Array) -> NDArray[np.bool_]:
+        """Which rows u (n, p) are beyond no end; a cell that is NaN is not."""
+        return np.asarray(~((u < self.ends[:, 0]) | (u > self.ends[:, 1])).any(axis=-1))
 
     @cached_property
     def units(self) -> Array:
@@ -253,11 +267,12 @@ class PolynomialAction:
         theta = np.bincount(where.ravel(), self.theta * factor, len(tuples)).astype(np.float64)
         some = tuples.any(axis=1)
         names = tuple(self.columns[i] for i in rest)
-        return PolynomialAction(names, self.mean[rest], self.sd[rest], tuples[some], theta[some])
+        bounds = None if self.bounds is None else self.bounds[rest]
+        return PolynomialAction(names, self.mean[rest], self.sd[rest], tuples[some], theta[some], bounds)
 
     @cached_property
     def unbounded(self) -> Array | None:
-        """A direction (p,) in standard units in which F falls for ever, or None if none was found.
+        """A direction (p,) in standard units in which F falls for ever, and no field ends; None if none was found.
 
         Along a ray F is a polynomial of its length: the highest power must be even and positive. The axes, the
         diagonals and random directions are tried, and the lowest followed downhill; at last F itself is, from far
@@ -268,7 +283,9 @@ class PolynomialAction:
         axes = np.eye(p)
         pairs = [axes[i] + sign * axes[j] for i in range(min(p, 30)) for j in range(i) for sign in (1, -1)]
         d = np.vstack([axes, *pairs, rng.normal(size=(DIRECTIONS, p))])
-        d = _unit(np.vstack([d, -d]))
+        d = self._open(np.vstack([d, -d]))
+        if not len(d):
+            return None
         degree = (self.terms > 0).sum(axis=1)
         low: Array | None = None
         for power in range(self.terms.shape[1], 0, -1):
@@ -280,7 +297,7 @@ class PolynomialAction:
             if low is None:
                 low = d[np.argsort(value)[:FOLLOWED]]
                 for _ in range(STEPS):
-                    low = _unit(low - 0.05 * top.slope(low) / np.abs(top.theta).max())
+                    low = self._open(low - 0.05 * top.slope(low) / np.abs(top.theta).max())
                 tried, found = np.vstack([d, low]), np.concatenate([value, top.value(low)])
             scale = np.abs(top.theta).max()
             if found.min() < -1e-9 * scale:
@@ -289,14 +306,24 @@ class PolynomialAction:
             d = d[value <= 0]
             if not len(d):
                 return self._escape(low, rng)
-        return np.asarray(d[0])
+        return np.asarray(d[0]) if len(d) else None
+
+    def _open(self, d: Array) -> Array:
+        """Directions (n, p) without what leads to an end of a field, at unit length."""
+        below, above = np.where(np.isfinite(self.ends), 0.0, (-np.inf, np.inf)).T
+        d = np.clip(d, below, above)
+        return _unit(d[d.any(axis=1)])
 
     def _escape(self, low: Array, rng: np.random.Generator) -> Array | None:
         """Where a descent from far away ends, if it ends farther."""
         from scipy.optimize import minimize
 
-        for start in FAR * np.vstack([low[:2], _unit(rng.normal(size=(DESCENTS, len(self.mean))))]):
-            end = minimize(self.value, start, jac=self.slope, method="BFGS", options={"maxiter": 300}).x
+        starts = FAR * np.vstack([low[:2], self._open(rng.normal(size=(DESCENTS, len(self.mean))))])
+        for start in np.clip(starts, *self.ends.T):
+            if self.bounds is None:
+                end = minimize(self.value, start, jac=self.slope, method="BFGS", options={"maxiter": 300}).x
+            else:
+                end = minimize(self.value, start, jac=self.slope, method="L-BFGS-B", bounds=self.ends).x
             if np.linalg.norm(end) > 3 * FAR:
                 return np.asarray(end / np.linalg.norm(end))
         return None

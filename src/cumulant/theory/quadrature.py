@@ -13,7 +13,7 @@ from cumulant.errors import DataError, OptionError
 from cumulant.measure.cumulants import cumulant
 from cumulant.theory.partition import PartitionFunction
 from cumulant.theory.saddle import classical_points, refuse_unbounded
-from cumulant.theory.zoom import narrowed
+from cumulant.theory.zoom import narrowed, rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,26 +30,28 @@ MOST_FIELDS = 3
 DEPTH = 40.0
 # Half the width first looked at, in units of the classical point's fluctuations, and how often more closely.
 REACH, ZOOMS, COARSE = 30.0, 5, 41
-# The trapezoidal rule is exact to all digits at this step of a smooth function that vanishes at both ends; and the most
+# A sum is exact to all digits at this step of a smooth function that vanishes at both ends; and the most
 # nodes along each axis, by their number, with the step above which they are too few.
 STEP, MOST_NODES, TOO_WIDE = 0.15, {1: 20_001, 2: 2001, 3: 161}, 0.7
 
 
 def by_quadrature(action: PolynomialAction, j: Array) -> PartitionFunction:
-    """Z by the trapezoidal rule, in coordinates in which the fluctuations about the classical point are independent."""
+    """Z on a grid, in coordinates in which the fluctuations about the classical point are independent.
+
+    Where fields end, the coordinates are the fields themselves.
+    """
     p = len(action.columns)
     if p > MOST_FIELDS:
         raise OptionError(f"method='quadrature': a grid takes up to {MOST_FIELDS} fields, not {p}; use method='series'")
     refuse_unbounded(action)
-    points = classical_points(action, j)
-    at, curvature = points[0].u, points[0].derivatives[2]
-    root = np.asarray(np.linalg.inv(np.linalg.cholesky(curvature)).T)
+    at, root, reach = (np.zeros(p), np.eye(p), REACH) if action.bounds is not None else _independent(action, j)
     c = _coefficients(action.derivatives(at), j * action.sd, root)
-    apart = max((np.abs(np.linalg.solve(root, other.u - at)).max() for other in points), default=0.0)
-    nodes = _box(c, REACH + 2 * apart)
+    nodes = _box(c, reach, action.ends)
     F = _on_grid(c, nodes)
     low = F.min()
     weights = np.exp(low - F)
+    for axis, x in enumerate(nodes):
+        weights *= rule(len(x), action.ends[axis]).reshape((-1, *(1,) * (p - 1 - axis)))
     cell = float(np.prod([x[1] - x[0] for x in nodes]))
     volume = np.log(cell) + np.log(abs(np.linalg.det(root))) + np.log(action.sd).sum()
     classical = j @ (action.mean + action.sd * at) - float(action.value(at))
@@ -74,6 +76,15 @@ def by_quadrature(action: PolynomialAction, j: Array) -> PartitionFunction:
     return PartitionFunction(action.columns, j, "quadrature", (W,), None, derivatives)
 
 
+def _independent(action: PolynomialAction, j: Array) -> tuple[Array, Array, float]:
+    """The classical point, the legs of independent fluctuations about it, and how far to look, in units of these."""
+    points = classical_points(action, j)
+    at, curvature = points[0].u, points[0].derivatives[2]
+    root = np.asarray(np.linalg.inv(np.linalg.cholesky(curvature)).T)
+    apart = max((np.abs(np.linalg.solve(root, other.u - at)).max() for other in points), default=0.0)
+    return at, root, REACH + 2 * float(apart)
+
+
 def _coefficients(derivatives: dict[int, Array], j: Array, root: Array) -> Array:
     """F − J·φ less its value at the classical point, by powers of each of the independent coordinates (k + 1,) * p."""
     p, order = len(root), max(derivatives)
@@ -94,18 +105,19 @@ def _on_grid(c: Array, nodes: list[Array]) -> Array:
     return out
 
 
-def _box(c: Array, reach: float) -> list[Array]:
-    """Nodes along each axis where exp(−F) is."""
+def _box(c: Array, reach: float, within: Array) -> list[Array]:
+    """Nodes along each axis where exp(−F) is, between the ends of its field (p, 2)."""
     p = c.ndim
-    ends = np.tile([-reach, reach], (p, 1))
+    ends = np.clip(np.tile([-reach, reach], (p, 1)), within[:, :1], within[:, 1:])
     for _ in range(ZOOMS):
         nodes = [np.linspace(low, high, COARSE) for low, high in ends]
         F = _on_grid(c, nodes)
         there = F.min() + DEPTH > F
         along = [there.any(axis=tuple(a for a in range(p) if a != axis)) for axis in range(p)]
         ends = np.stack(narrowed(ends[:, 0], ends[:, 1], np.array(along)), axis=1)
+        ends = np.clip(ends, within[:, :1], within[:, 1:])
     lengths = ends[:, 1] - ends[:, 0]
-    number = np.minimum(np.ceil(lengths / STEP).astype(int) + 1, MOST_NODES[p])
+    number = np.minimum(np.maximum(np.ceil(lengths / STEP).astype(int) + 1, COARSE), MOST_NODES[p])
     if (lengths / number > TOO_WIDE).any():
         raise DataError(
             "the integrand is spread too widely for a grid, as where minima lie far apart; rescale F, or fix a field"
