@@ -11,7 +11,7 @@ from scipy import integrate, special, stats
 import cumulant as cm
 from cumulant.errors import DataError, OptionError
 from cumulant.solve import student
-from cumulant.solve.shapes import Quartic, StudentT, from_state
+from cumulant.solve.shapes import Quartic, StudentT, Tilted, from_state
 
 
 @pytest.fixture
@@ -149,6 +149,32 @@ def test_shapes_are_recognised_and_calibrated(draw, name, rng):
     assert stats.kstest(pit, "uniform").statistic < 0.04
     draws = model.predict("y", given=new.iloc[:1], output="samples", draws=4000, seed=3)
     assert draws.mean() == pytest.approx(model.predict("y", given=new.iloc[:1])[0], abs=0.2)
+
+
+def test_ranks_put_a_shape_right(rng):
+    """Two bumps of different height and width, which no Student t and no quartic has."""
+
+    def bumps(n: int) -> np.ndarray:
+        return np.where(rng.random(n) < 0.7, rng.normal(-0.6, 0.3, n), rng.normal(1.4, 0.6, n))
+
+    z, new = bumps(20_000), bumps(20_000)
+    for base in (StudentT.fit(z, np.inf), StudentT.fit(z, 4.0)):
+        shape = Tilted.fit(z, base)
+        assert stats.kstest(new, shape.cdf).statistic < 0.02 < 0.1 < stats.kstest(new, base.cdf).statistic
+        assert shape.log_density(new).mean() > base.log_density(new).mean() + 0.05
+        total = integrate.quad(lambda t, shape=shape: np.exp(shape.log_density(t)), -8, 8, limit=500, epsabs=1e-4)[0]
+        assert total == pytest.approx(1.0, abs=2e-3)
+        p = np.linspace(0.01, 0.99, 25)
+        np.testing.assert_allclose(shape.cdf(shape.quantile(p)), p, atol=1e-9)
+        assert shape.sd == pytest.approx(z.std(), rel=0.1)
+        assert from_state(shape.state()) == shape
+    x = rng.normal(size=20_000)
+    model = cm.fit({"x": x, "y": x + z}, cm.Fluctuation(), target="y")
+    assert "ranks put right" in model.notes[-1]
+    density = model.predict("y", given={"x": x}, output="density")
+    for level in (0.5, 0.8, 0.95):
+        low, high = density.interval(level)
+        assert np.mean((low <= x + new) & (x + new <= high)) == pytest.approx(level, abs=0.03)
 
 
 def test_options_narrow_the_choice(rng):

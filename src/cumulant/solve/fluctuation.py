@@ -17,7 +17,7 @@ from cumulant.measure import measure
 from cumulant.measure.kernels import fold_of
 from cumulant.solve.fluctuation_law import FluctuationLaw, log_strength
 from cumulant.solve.law import Solved
-from cumulant.solve.shapes import Shape, StudentT, candidates
+from cumulant.solve.shapes import Quartic, Shape, StudentT, Tilted, candidates
 from cumulant.solve.taylor import solve_taylor
 from cumulant.solve.taylor_law import TaylorLaw
 from cumulant.theory.taylor import Taylor
@@ -165,8 +165,25 @@ def _choose(u: Array, logs: Array, believed: tuple[float, ...], kind: str) -> tu
     belief, name = best
     z = u / np.exp(0.5 * belief * logs)
     width = _width(z)
-    found = candidates(z / width, kind)
-    return belief, width, found.get(name, StudentT.fit(z / width, np.inf)), (scores[best] - plain) / len(u)
+    shape = _shape(z / width, kind, name)
+    gain = _gain_of_tilt(z, fold, kind, name) if kind == "auto" else 0.0
+    tilted = Tilted.fit(z / width, shape) if gain > WORTH else shape
+    return belief, width, tilted, (scores[best] + (gain if gain > WORTH else 0.0) - plain) / len(u)
+
+
+def _shape(z: Array, kind: str, name: str) -> StudentT | Quartic:
+    return candidates(z, kind).get(name) or StudentT.fit(z, np.inf)
+
+
+def _gain_of_tilt(z: Array, fold: Index, kind: str, name: str) -> float:
+    """Nats by which rows left out are likelier with the ranks of a shape put right by the others."""
+    gain = 0.0
+    for k in np.unique(fold):
+        held, width = fold == k, _width(z[fold != k])
+        shape = _shape(z[~held] / width, kind, name)
+        tilted = Tilted.fit(z[~held] / width, shape)
+        gain += float((tilted.log_density(z[held] / width) - shape.log_density(z[held] / width)).sum())
+    return gain
 
 
 def _width(z: Array) -> float:

@@ -1,7 +1,8 @@
 """Zero-dimensional theories: the distribution of one fluctuation z of about unit size.
 
 Gaussian, F = ½z²; quartic, F = f₁ z + ½f₂ z² + f₃ z³/6 + f₄ z⁴/24 with f₄ > 0; and a heavy tail,
-F = ½(ν + 1) ln(1 + z²/ν), whose Taylor series has f₄ < 0: an inverse temperature that fluctuates.
+F = ½(ν + 1) ln(1 + z²/ν), whose Taylor series has f₄ < 0: an inverse temperature that fluctuates. What is left of each
+may be put right by moments of its ranks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Quartic", "Shape", "StudentT", "candidates", "from_state"]
+__all__ = ["Quartic", "Shape", "StudentT", "Tilted", "candidates", "from_state"]
 
 DEGREES = (2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 30.0)
 REACH, POINTS = 12.0, 4801
@@ -29,6 +30,8 @@ REACH, POINTS = 12.0, 4801
 MOST_DEGREES = 1e6
 # Steps towards a scale at most, and the relative change that ends them.
 SCALE_STEPS, SETTLED = 50, 1e-9
+# Moments of the ranks that put a shape right, nodes between which the tilt is linear, and the least that it may be.
+TILTS, RANKS, RAREST = 10, 513, 0.05
 # The equations of four couplings contain the sixth moment.
 FEWEST_ROWS = 50
 
@@ -193,12 +196,94 @@ class Quartic:
         return list(self.couplings)
 
 
-Shape = StudentT | Quartic
+@dataclass(frozen=True)
+class Tilted:
+    """p(z) = p₀(z) g(F₀(z)): another shape, with the density of its ranks u = F₀(z) put right.
+
+    g(u) = 1 + Σ a_k φ_k(u) with Legendre's orthonormal polynomials of 2u − 1, so that the a_k = ⟨φ_k(u)⟩ are moments of
+    the ranks: 0, with errors of 1/√n, where the shape is right (Neyman, Skand. Aktuarietidskr. 20 (1937) 149).
+
+    Parameters
+    ----------
+    base
+        The other shape.
+    moments
+        a₁ … a_K.
+    """
+
+    base: StudentT | Quartic
+    moments: tuple[float, ...]
+
+    @staticmethod
+    def fit(z: Array, base: StudentT | Quartic) -> Tilted:
+        """Moments of the ranks, each less what its error is expected to add: a (1 − 1/na²), or 0."""
+        a = np.array([float(term.mean()) for term in _legendre(base.cdf(z))])
+        kept = np.maximum(0.0, 1 - 1 / np.maximum(len(z) * a**2, 1e-300))
+        return Tilted(base, tuple((a * kept).tolist()))
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"{self.base.name} with its ranks put right"
+
+    @property
+    def width(self) -> float:
+        """That of the other shape."""
+        return self.base.width
+
+    @cached_property
+    def sd(self) -> float:
+        """Its standard deviation."""
+        if not np.isfinite(self.base.sd):
+            return float("inf")
+        middle = (self._ranks[1:] + self._ranks[:-1]) / 2
+        z, weight = self.base.quantile(middle), np.diff(self._cumulative)
+        return float(np.sqrt(weight @ (z - weight @ z) ** 2))
+
+    @cached_property
+    def _ranks(self) -> Array:
+        return np.linspace(0.0, 1.0, RANKS)
+
+    @cached_property
+    def _tilt(self) -> Array:
+        tilt = 1 + sum(a * term for a, term in zip(self.moments, _legendre(self._ranks), strict=True))
+        tilt = np.maximum(tilt, RAREST)
+        return np.asarray(tilt / ((tilt[1:] + tilt[:-1]).sum() / 2 / (RANKS - 1)))
+
+    @cached_property
+    def _cumulative(self) -> Array:
+        total = np.concatenate([[0.0], np.cumsum(self._tilt[1:] + self._tilt[:-1])])
+        return total / total[-1]
+
+    def log_density(self, z: Array) -> Array:
+        """ln p(z)."""
+        return self.base.log_density(z) + np.log(np.interp(self.base.cdf(z), self._ranks, self._tilt))
+
+    def cdf(self, z: Array) -> Array:
+        """Probability of at most z."""
+        return np.interp(self.base.cdf(z), self._ranks, self._cumulative)
+
+    def quantile(self, probability: float | Array) -> Array:
+        """Value that is exceeded with probability 1 − ``probability``."""
+        return self.base.quantile(np.interp(probability, self._cumulative, self._ranks))
+
+    def state(self) -> list[float]:
+        """The numbers that determine it."""
+        return [*self.base.state(), *self.moments]
 
 
-def candidates(z: Array, kind: str) -> dict[str, Shape]:
+def _legendre(u: Array) -> list[Array]:
+    """Orthonormal polynomials of degree 1 … TILTS on (0, 1)."""
+    terms = np.polynomial.legendre.legvander(2 * u - 1, TILTS)
+    return [np.sqrt(2 * k + 1) * terms[..., k] for k in range(1, TILTS + 1)]
+
+
+Shape = StudentT | Quartic | Tilted
+
+
+def candidates(z: Array, kind: str) -> dict[str, StudentT | Quartic]:
     """Shapes of a kind, fitted to z (n,), each by a name that the same shape has for other rows."""
-    out: dict[str, Shape] = {}
+    out: dict[str, StudentT | Quartic] = {}
     if kind in ("gaussian", "auto"):
         out["gaussian"] = StudentT.fit(z, np.inf)
     if kind in ("heavy", "auto"):
@@ -213,7 +298,13 @@ def candidates(z: Array, kind: str) -> dict[str, Shape]:
 
 def from_state(state: list[float]) -> Shape:
     """The shape that `state` described."""
+    if len(state) > 4:
+        return Tilted(_untilted(state[:-TILTS]), tuple(state[-TILTS:]))
+    return _untilted(state)
+
+
+def _untilted(state: list[float]) -> StudentT | Quartic:
     if len(state) == 2:
-        return StudentT(np.inf if state[0] >= 1e6 else state[0], state[1])
+        return StudentT(np.inf if state[0] >= MOST_DEGREES else state[0], state[1])
     f1, f2, f3, f4 = state
     return Quartic((f1, f2, f3, f4))

@@ -20,7 +20,8 @@ class Fluctuation:
 
     The background ȳ is that of a `Taylor` theory. About it the strength a₂ may depend on x, and the shape of η is
     Gaussian, quartic (light tails, or two peaks: a₄ > 0), or heavy-tailed (a fluctuating a₂: superstatistics, a
-    Student t), whichever makes rows that were left out most likely.
+    Student t), whichever makes rows that were left out most likely; with ``"auto"`` the ranks of the residuals then put
+    it right, if that makes such rows likelier yet.
 
     Parameters
     ----------
