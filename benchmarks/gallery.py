@@ -65,6 +65,17 @@ def _hydrogens_shuffled(t: Frame) -> Frame:
     return pd.DataFrame(np.take_along_axis(each, order[:, None, :], axis=2).reshape(-1, 20), columns=filed.columns)
 
 
+def _relabelled(choose: Callable[[Frame], Frame]) -> Callable[[Frame], Frame]:
+    """The same columns under names dealt at random, so that what the names suggest is false."""
+
+    def table(t: Frame) -> Frame:
+        chosen = choose(t)
+        names = np.random.default_rng(1).permutation(list(chosen.columns))
+        return chosen.set_axis([str(name) for name in names], axis=1)
+
+    return table
+
+
 def _unit_vectors(t: Frame) -> Frame:
     return t[["ux", "uy", "uz"]].astype(float)
 
@@ -116,6 +127,21 @@ TABLES: dict[str, tuple[str, Callable[[Frame], Frame], str]] = {
         "hipparcos2.parquet",
         _unit_vectors,
         "unit vectors to the stars of the Hipparcos catalogue: a control, the Milky Way is not isotropic",
+    ),
+    "electricity, half-hours shuffled": (
+        "elecdemand_daily48.csv",
+        _relabelled(_numeric(48)),
+        "the half-hours above under each other's names: a control, no order of the names is that of the day",
+    ),
+    "NOx, hours shuffled": (
+        "openair_nox_daily24.parquet",
+        _relabelled(lambda t: t.iloc[:, 1:]),
+        "the hours above under each other's names: a control",
+    ),
+    "frets, measurements shuffled": (
+        "frets.csv",
+        _relabelled(lambda t: t),
+        "lengths and breadths of the two sons under each other's names: a control",
     ),
 }
 
