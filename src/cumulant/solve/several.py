@@ -1,7 +1,7 @@
 """The law of several targets, each known better than by its covariances: p(x) Gaussian, p(y₁, y₂, … | x) a product.
 
-Targets are no inputs of each other, so that any of them can be predicted from x alone, and given x they are taken to
-be independent.
+Targets are no inputs of each other, so that any of them can be predicted from x alone. Given x they are independent,
+or have a copula beside the laws of each.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import numpy as np
 
+from cumulant.solve.copula import Copula, scores
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.law import BySecondOrder
 from cumulant.solve.target_law import TargetLaw
@@ -39,9 +40,12 @@ class SeveralLaw(BySecondOrder, Generic[Own]):
     ----------
     laws
         That of each target, of the same visible fields.
+    copula
+        How targets fluctuate together at fixed inputs; None where they are independent.
     """
 
     laws: Sequence[Own]
+    copula: Copula | None = None
 
     @property
     def gaussian(self) -> GaussianLaw:
@@ -95,22 +99,33 @@ class SeveralLaw(BySecondOrder, Generic[Own]):
     # ------------------------------------------------------------------ the joint distribution
 
     def log_prob(self, x: Array, categories: list[Index]) -> Array:
-        """ln p(x) of the Gaussian law and the sum of ln p(y | x) over the targets (n,)."""
+        """ln p(x) of the Gaussian law, the sum of ln p(y | x) over the targets, and ln c of their copula (n,)."""
         inputs = x.copy()
         inputs[:, self.places] = np.nan
         out = self.gaussian.log_prob(inputs, categories)
-        for place, law in zip(self.places, self.laws, strict=True):
+        z = np.full((len(x), len(self.laws)), np.nan)
+        for i, (place, law) in enumerate(zip(self.places, self.laws, strict=True)):
             known = np.flatnonzero(~np.isnan(x[:, place]))
             if len(known):
-                out[known] += law.density(inputs[known], np.array([place]), "").log_prob(x[known, place])
-        return out
+                density = law.density(inputs[known], np.array([place]), "")
+                out[known] += density.log_prob(x[known, place])
+                if self.copula is not None:
+                    z[known, i] = scores(density.cdf(x[known, place]))
+        return out if self.copula is None else out + self.copula.log_density(self._targets, z)
 
     def sample(self, n: int, categories: list[Index], rng: np.random.Generator) -> Array:
         """Random rows (n, p): x of the Gaussian law, then each target."""
         x = self.gaussian.sample(n, categories, rng)
-        for place, law in zip(self.places, self.laws, strict=True):
-            x[:, place] = law.density(x, np.array([place]), "").sample(1, int(rng.integers(2**63)))[:, 0]
+        at = None if self.copula is None else self.copula.draw(self._targets, n, rng)
+        for i, (place, law) in enumerate(zip(self.places, self.laws, strict=True)):
+            density = law.density(x, np.array([place]), "")
+            drawn = density.sample(1, int(rng.integers(2**63)))[:, 0] if at is None else density.ppf(at[:, i])
+            x[:, place] = drawn
         return x
+
+    @property
+    def _targets(self) -> list[int]:
+        return [law.target for law in self.laws]
 
     def fill(self, x: Array) -> Array:
         """Rows with unknown fields at their conditional mean (n, p)."""
@@ -127,6 +142,7 @@ class SeveralLaw(BySecondOrder, Generic[Own]):
         """Arrays and plain data that determine it."""
         states = [cast("Any", law).to_state() for law in self.laws]
         arrays = {f"law{i}.{name}": a for i, (own, _) in enumerate(states) for name, a in own.items()}
+        arrays |= {} if self.copula is None else self.copula.to_state()
         return arrays, {"laws": [meta for _, meta in states]}
 
     @classmethod

@@ -92,8 +92,12 @@ def solve_field(
         f"{m.schema.columns[c]}: {note}" for c, one in zip(column, found, strict=True) for note in one.notes
     ]  # fmt: skip
     warnings = tuple(dict.fromkeys(warning for one in found for warning in one.warnings))
-    law = FieldsLaw(laws) if laws else found[0].law
-    return Solved(law, found[0].prior, tuple(notes), warnings, None, theory)
+    if not laws:
+        return Solved(found[0].law, found[0].prior, tuple(notes), warnings, None, theory)
+    alike = len({np.isnan(rows[:, t]).tobytes() for t in targets}) == 1
+    owners = [m.schema.columns[c] for c, one in zip(column, found, strict=True) if isinstance(one.law, FieldLaw)]
+    law, note = FieldsLaw.joint(laws, owners) if alike else (FieldsLaw(laws), None)
+    return Solved(law, found[0].prior, (*notes, *([note] if note else [])), warnings, None, theory)
 
 
 def _one(
