@@ -13,6 +13,7 @@ from benchmarks.harness import Options
 NAMES = (
     "fit", "disk", "wide", "digits", "levels", "notebook", "sphere", "pushdown", "roofline", "gips", "detect",
     "gallery", "accuracy", "field", "field_size", "symmetry", "scaling", "higher", "groups", "classes", "boosting",
+    "wide_symmetries",
     "finite_width",
 )  # fmt: skip
 # Of data that a user must fetch first.

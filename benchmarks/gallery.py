@@ -247,6 +247,17 @@ def _beside() -> list[str]:
             lines.append(f"| {p} | {r['groups']:,} | {r['seconds']:.3g} | {r['seconds_published']:,g} | {ratio:,.0f} |")
         machine = f"{gips['machine']['cpu']}, {gips['machine']['date']}"
         parts += ["## Every cyclic group", f"{gips['method']} Ours: {machine}.", "\n".join(lines)]
+    wide = _read("wide_symmetries")
+    if wide is not None:
+        lines = [
+            "| table | columns | seconds | processor seconds | peak, GiB | first of the list |",
+            "|---|--:|--:|--:|--:|---|",
+        ]
+        for kind, r in wide["results"].items():
+            numbers = f"{r['columns']:,} | {r['seconds']:.1f} | {r['cpu_seconds']:.1f} | {r['peak_bytes'] / 2**30:.1f}"
+            lines.append(f"| {kind} | {numbers} | {r['best']} |")
+        machine = f"{wide['machine']['cpu']}, {wide['machine']['date']}, load {wide['machine']['load_at_start']}"
+        parts += ["## A thousand columns", f"{wide['method']} {machine}.", "\n".join(lines)]
     return parts
 
 
