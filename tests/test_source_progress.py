@@ -141,3 +141,26 @@ def test_the_field_that_is_adapted_is_named(terminal):
     assert "solving for y" in terminal.getvalue()
     assert "Matern + Linear" in terminal.getvalue()
     assert "ln Z" in terminal.getvalue()
+
+
+def test_within_a_solver_that_is_followed_nothing_else_moves(terminal, clock, table):
+    with progress.following("solving"):
+        clock[0] += 2.0
+        progress.tell("a stage")
+        with progress.following("another"):
+            progress.tell("an inner stage")
+        assert consume(table, clock, 2.0) == 200_000
+    shown = terminal.getvalue()
+    assert "solving" in shown
+    assert "an inner stage" in shown
+    assert "another" not in shown
+    assert "measuring" not in shown
+
+
+def test_a_search_for_symmetries_names_the_candidate(terminal, monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    rng = np.random.default_rng(0)
+    moments = cumulant.measure({name: rng.normal(size=50) for name in ("left_a", "right_a", "left_b", "right_b")})
+    cumulant.symmetries(moments)
+    assert "symmetries of 4 columns" in terminal.getvalue()
+    assert "candidates" in terminal.getvalue()

@@ -57,6 +57,8 @@ def track(
 def following(describe: str, *, enabled: bool | None = None) -> Iterator[None]:
     """Show on standard error what is told by `tell` in this block, and the time, once it has lasted a second.
 
+    Within another such block nothing is added: that one shows what is told.
+
     Parameters
     ----------
     describe : str
@@ -84,7 +86,8 @@ def tell(stage: str | None = None, *, score: str | None = None) -> None:
 
 
 def _is_watched(enabled: bool | None) -> bool:
-    return enabled is not False and sys.stderr is not None and sys.stderr.isatty()
+    # A terminal has room for one that moves.
+    return enabled is not False and _line.get() is None and sys.stderr is not None and sys.stderr.isatty()
 
 
 def _watched(

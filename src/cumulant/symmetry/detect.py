@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cumulant.errors import OptionError, ResourceError
+from cumulant.source.progress import following, tell
 from cumulant.symmetry.candidates import Candidate, Observed, propose
 from cumulant.symmetry.chain import order
 from cumulant.symmetry.group import Group
@@ -236,16 +237,24 @@ def symmetries(
         raise OptionError(f"level={level!r}: choose a number between 0 and 1")
     rows = Rows.of(m, columns)
     own = [candidates] if isinstance(candidates, Group) else list(candidates)
+    with following(f"symmetries of {len(rows.columns):,} columns"):
+        return _searched(rows, own, search=search, scale=scale, level=level)
+
+
+def _searched(rows: Rows, own: Sequence[Group], *, search: bool, scale: str, level: float) -> Symmetries:
+    """What is proposed, weighed, and compared with what else holds."""
     chosen = [Candidate(g.on(rows.columns), "user", "declared") for g in own]
     if search:
         kinds = ("covariance", "correlation") if scale == "auto" else (scale,)
         for kind in kinds:
             seen = rows if kind == "covariance" else rows.standardised
+            tell(f"candidates from the {kind}")
             chosen += propose(Observed(rows.columns, seen.covariance, rows.degrees))
     chosen = _once(chosen, 2 if rows.thirds is None else 3)
     shares = {s: sum(c.source == s for c in chosen) / odds for s, odds in PRIOR.items()}
     weighed, unknown = [], 0
-    for candidate in chosen:
+    for number, candidate in enumerate(chosen, 1):
+        tell(str(candidate.group), score=f"{number} of {len(chosen)} candidates")
         try:
             weighed.append(_find(candidate, rows, scale, shares[candidate.source], level))
         except ResourceError:
