@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-DRAWING = "figures/finite-width.svg"
+DRAWING = "figures/fields/finite-width.svg"
 ROWS, NEW, NOISE, DRAWN = 12, 6, 0.1, 20_000
 CASES = {"ReLU, 2 hidden layers": ("relu", 2), "erf, 1 hidden layer": ("erf", 1)}
 WIDTHS = (8, 16, 32, 64, 128)

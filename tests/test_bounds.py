@@ -139,7 +139,7 @@ def test_a_fitted_half_line_and_interval(model, table, tmp_path):
     assert drawn["y"].between(0, 1).all()
     model.save(tmp_path / "m.cumulant")
     again = cm.load(tmp_path / "m.cumulant")
-    assert again.theory.ends("x") == (0.0, INF)
+    assert again.theory.ends["x"] == (0.0, INF)
     np.testing.assert_array_equal(again.predict("x", given=given), model.predict("x", given=given))
     assert again.log_prob({"x": [-1.0], "y": [0.5]})[0] == -INF
     found = model.diagrams("x", given={"y": 0.5})
@@ -178,7 +178,7 @@ def test_the_command(table, tmp_path, monkeypatch):
     table[:3000].to_csv("t.csv", index=False)
     options = ("--theory", "polynomial", "--order", "2", "--bounds", "x=0:", "--bounds", "y=0:1", "--target", "x")
     assert run("fit", "t.csv", "-o", "m.cumulant", *options).status == 0
-    assert cm.load("m.cumulant").theory.ends("y") == (0.0, 1.0)
+    assert cm.load("m.cumulant").theory.ends["y"] == (0.0, 1.0)
     assert run("predict", "m.cumulant", "--given", "y=0.5").status == 0
     assert run("fit", "t.csv", "-o", "m.cumulant", "--theory", "polynomial", "--bounds", "x=0").status == 2
     assert run("fit", "t.csv", "-o", "m.cumulant", "--bounds", "x=0:").status == 2

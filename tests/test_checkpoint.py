@@ -355,6 +355,8 @@ def test_the_command_is_interrupted_and_goes_on(tmp_path, monkeypatch, capsys):
         add(share, block)
         if block.first > ROWS // 2:
             os.kill(os.getpid(), signal.SIGINT)
+            # The main thread hears of it before the pass is over.
+            time.sleep(0.1)
 
     with monkeypatch.context() as patch:
         patch.setattr(accumulate.Accumulator, "add", interrupted)

@@ -58,9 +58,7 @@ def coupling_table(model: Model) -> pd.DataFrame:
     theory = model.theory
     if isinstance(theory, Polynomial) and theory.loops is None and isinstance(law, PolynomialLaw):
         # Which interactions are kept was decided on all rows, and is not decided anew without each fold.
-        found = solve_schwinger_dyson(
-            m, theory.order, ridge=model.prior.mass, bounds={name: theory.ends(name) for name in theory.bounds}
-        )
+        found = solve_schwinger_dyson(m, theory.order, ridge=model.prior.mass, bounds=theory.ends)
         place = {name: i for i, name in enumerate(m.columns)}
         errors = {tuple(place[name] for name in key): se for key, se in found.standard_errors().items()}
         value = law.couplings("mean")

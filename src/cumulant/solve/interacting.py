@@ -49,7 +49,7 @@ def solve_polynomial(m: Moments, theory: Polynomial, prior: str | float | None, 
     DataError
         The mean of a column lies beyond its bounds.
     """
-    bounds = {name: theory.ends(name) for name in theory.bounds}
+    bounds = theory.ends
     ends_of(m, bounds)
     if theory.order == 2 and not bounds:
         s = solve_exact(m, prior, target)

@@ -45,7 +45,7 @@ class Polynomial:
 
     order: int = 4
     loops: int | None = None
-    bounds: Mapping[str, Sequence[float | None]] = field(default_factory=dict, hash=False)
+    bounds: Mapping[str, Sequence[float | None]] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if self.order not in (2, 4):
@@ -54,26 +54,29 @@ class Polynomial:
             raise OptionError(f"loops={self.loops!r}: choose 0 (tree level), 1, 2, or None (Schwinger–Dyson)")
         if self.bounds and self.loops is not None:
             raise OptionError(f"loops={self.loops!r}: diagrams know no ends of a column; leave bounds= or loops= out")
-        for name in self.bounds:
-            low, high = self.ends(name)
+        for name, (low, high) in self.ends.items():
             if not low < high:
                 raise OptionError(
                     f"bounds={{{name!r}: ({low:g}, {high:g})}}: the lower end must be below the upper one"
                 )
 
-    def ends(self, name: str) -> tuple[float, float]:
-        """Lower and upper end of a column, infinite where there is none."""
-        try:
-            low, high = self.bounds.get(name, (None, None))
-            return (-inf if low is None else float(low)), (inf if high is None else float(high))
-        except (TypeError, ValueError) as error:
-            raise OptionError(
-                f"bounds={{{name!r}: {self.bounds[name]!r}}}: give a lower and an upper end, as (0, None) or (0, 1)"
-            ) from error
+    @property
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """Lower and upper end of each column of ``bounds``, infinite where there is none."""
+        out = {}
+        for name, given in (self.bounds or {}).items():
+            try:
+                low, high = given
+                out[name] = (-inf if low is None else float(low)), (inf if high is None else float(high))
+            except (TypeError, ValueError) as error:
+                raise OptionError(
+                    f"bounds={{{name!r}: {given!r}}}: give a lower and an upper end, as (0, None) or (0, 1)"
+                ) from error
+        return out
 
     def requires(self) -> Requirement:
         """Moments of order 2(k − 1), to where the Schwinger–Dyson equations hold; of order k for diagrams."""
         if self.loops is not None:
             return Requirement(order=self.order)
-        walls = max((sum(map(isfinite, self.ends(name))) for name in self.bounds), default=0)
+        walls = max((sum(map(isfinite, ends)) for ends in self.ends.values()), default=0)
         return Requirement(order=2 * (self.order - 1) + walls)
