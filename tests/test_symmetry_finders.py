@@ -9,6 +9,7 @@ import cumulant as cm
 import cumulant.symmetry as sym
 from cumulant.symmetry.candidates import Observed
 from cumulant.symmetry.from_geometry import grids, vectors
+from cumulant.symmetry.from_moments import rings
 from cumulant.symmetry.from_names import from_names
 
 
@@ -72,3 +73,17 @@ def test_isotropic_columns_up_to_any_number_and_few_rows_make_no_noise() -> None
     # Five uncorrelated columns of one variance are a vector of five components.
     (found,) = vectors(observed(np.eye(5), 500))
     assert found.group.rotations[0].dimension == 5
+
+
+def test_a_wide_ring_is_found_by_its_neighbours():
+    p = 130
+    far = np.abs(np.subtract.outer(np.arange(p), np.arange(p)))
+    order = np.random.default_rng(0).permutation(p)
+    covariance = np.exp(-np.minimum(far, p - far) / 3)[np.ix_(order, order)]
+    (found,) = [c for c in rings(observed(covariance, 2000)) if "neighbours" in c.why]
+    ring = sym.cyclic([f"c{i}" for i in np.argsort(order)]).on([f"c{i}" for i in range(p)])
+    assert same(found.group, ring)
+
+
+def test_columns_without_neighbours_are_no_ring():
+    assert not [c for c in rings(observed(np.eye(130), 2000)) if "neighbours" in c.why]

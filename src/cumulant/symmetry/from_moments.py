@@ -33,7 +33,9 @@ __all__ = [
 ]
 
 # Up to so many columns every cyclic group is tried; a search by pairs goes on up to MATCHED, one by waves up to RINGS.
+# Up to GRAPHS columns the graph of correlations shows rings of neighbours.
 EVERY = 7
+GRAPHS = 100
 MATCHED = 48
 RINGS = 400
 SEEDS = 200
@@ -154,10 +156,11 @@ def _merit(image: Index, z: Array, logs: Array, degrees: float) -> float:
 def rings(observed: Observed) -> Iterator[Candidate]:
     """Columns in the order of their phase in a pair of waves: on a ring, eigenvectors come as cosine and sine."""
     p = len(observed.columns)
+    if p > GRAPHS:
+        yield from _by_neighbours(observed)
     if not EVERY < p <= RINGS:
         return
-    unit = np.sqrt(np.diag(observed.covariance))
-    w, v = np.linalg.eigh(observed.covariance / np.outer(unit, unit))
+    w, v = np.linalg.eigh(_correlation(observed))
     w, v = w[::-1], v[:, ::-1]
     even = np.abs(v.sum(axis=0)) / np.sqrt(p) < 0.5
     w, v = w[even], v[:, even]
@@ -167,6 +170,29 @@ def rings(observed: Observed) -> Iterator[Candidate]:
         names = [observed.columns[i] for i in np.argsort(phase)]
         why = f"a ring by phase: {', '.join(names[:4])}, …"
         yield Candidate(cyclic(names).on(observed.columns), "moments", why, lgamma(p) - log(2))
+
+
+def _by_neighbours(observed: Observed) -> Iterator[Candidate]:
+    """A ring on which each column goes with two others more than with any other, where that closes one."""
+    p, r = len(observed.columns), _correlation(observed)
+    np.fill_diagonal(r, -np.inf)
+    nearest = np.argpartition(-r, 2, axis=1)[:, :2]
+    order = [0, int(nearest[0, 0])]
+    while len(order) < p:
+        ahead = [int(i) for i in nearest[order[-1]] if i != order[-2]]
+        if order[-2] not in nearest[order[-1]] or ahead[0] == order[0]:
+            return
+        order.append(ahead[0])
+    if {order[0], order[-2]} != set(nearest[order[-1]].tolist()) or order[-1] not in nearest[0]:
+        return
+    names = [observed.columns[i] for i in order]
+    why = f"a ring by neighbours: {', '.join(names[:4])}, …"
+    yield Candidate(cyclic(names).on(observed.columns), "moments", why, lgamma(p) - log(2))
+
+
+def _correlation(observed: Observed) -> Array:
+    unit = np.sqrt(np.diag(observed.covariance))
+    return np.asarray(observed.covariance / np.outer(unit, unit))
 
 
 def independent(observed: Observed) -> Iterator[Candidate]:
@@ -186,8 +212,7 @@ def uncorrelated_blocks(observed: Observed) -> list[Index]:
     from scipy.special import ndtri
 
     p = len(observed.columns)
-    unit = np.sqrt(np.diag(observed.covariance))
-    r = observed.covariance / np.outer(unit, unit)
+    r = _correlation(observed)
     limit = -ndtri(0.005 / max(1, p * (p - 1) // 2)) / np.sqrt(observed.degrees)
     count, label = connected_components(np.abs(r) > limit, directed=False)
     return [np.flatnonzero(label == b) for b in range(count)]
