@@ -444,5 +444,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = json.loads(cli("symmetries", tmp_path / "t.csv", "--json", "--scale", "covariance").ok().out)
     assert data["findings"][0]["verdict"] == "holds"
     assert cli("symmetries", tmp_path / "t.csv", "--columns", "left,age").ok()
+    pictures = tmp_path / "pictures"
+    answer = cli("symmetries", tmp_path / "t.csv", "--draw", pictures).ok()
+    accepted = len(cm.symmetries(cm.measure(tmp_path / "t.csv")).accepted)
+    assert len(list(pictures.glob("symmetry-*.svg"))) == accepted > 0
+    assert "symmetry-1.svg" in answer.err
+    assert "cannot make the folder" in cli("symmetries", tmp_path / "t.csv", "--draw", tmp_path / "t.csv").refusal()
     assert "middle" in cli("symmetries", tmp_path / "t.csv", "--columns", "left,middle").refusal()
     assert "--level" in cli("symmetries", tmp_path / "t.csv", "--level", "2").refusal(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from cumulant.cli import options as o
 
 if TYPE_CHECKING:
+    from cumulant.measure import Moments
     from cumulant.symmetry.detect import Symmetries
 
 __all__ = ["EXAMPLES", "symmetries"]
@@ -17,6 +19,7 @@ __all__ = ["EXAMPLES", "symmetries"]
 EXAMPLES = (
     "cumulant symmetries twins.csv",
     "cumulant symmetries load.parquet --columns h00,h06,h12,h18 --scale correlation",
+    "cumulant symmetries twins.csv --draw pictures",
     "cumulant symmetries twins.csv --json | jq '.findings[] | select(.verdict == \"holds\")'",
 )
 
@@ -42,6 +45,14 @@ def symmetries(
         ),
     ] = Scale.auto,
     level: Annotated[float, typer.Option(metavar="0..1", help="How sure is sure: smaller accepts less.")] = 0.05,
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Draw each that is accepted: the covariance, what is made equal, the averages; .svg.",
+            show_default=False,
+        ),
+    ] = None,
     missing: o.MissingCells = o.Missing.integrate,
     weights: o.Weights = None,
     delimiter: o.Delimiter = None,
@@ -56,17 +67,35 @@ def symmetries(
     moments. Each is shown with its evidence and a verdict.
     """
     from cumulant.cli import terminal
+    from cumulant.cli.files import make_folder
     from cumulant.measure import measure
     from cumulant.symmetry.detect import symmetries as find
 
     chosen = o.names(columns, "--columns")
     read = None if chosen is None else [*chosen, *([weights] if weights is not None else [])]
     opened = o.read_table(table, read, delimiter=delimiter, encoding=encoding, nulls=null, types=type_)
-    found = find(measure(opened, missing=missing.value, weights=weights), scale=scale.value, level=level)
+    if draw is not None:
+        make_folder(draw)
+    moments = measure(opened, missing=missing.value, weights=weights)
+    found = find(moments, scale=scale.value, level=level)
+    drawn = [] if draw is None else _drawn(found, moments, draw)
     if json:
         terminal.say(terminal.as_json({"table": table, **found.to_dict()}))
     else:
         terminal.show(*_parts(found))
+    for path in drawn:
+        terminal.note(f"drawn: {path}")
+
+
+def _drawn(found: Symmetries, m: Moments, folder: Path) -> list[Path]:
+    from cumulant.explain.symmetry_picture import draw_symmetry
+    from cumulant.storage import write_atomically
+
+    out = []
+    for number, finding in enumerate(found.accepted, 1):
+        out.append(folder / f"symmetry-{number}.svg")
+        write_atomically(out[-1], draw_symmetry(finding, m).encode())
+    return out
 
 
 def _parts(found: Symmetries) -> list[Any]:
