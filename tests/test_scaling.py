@@ -78,7 +78,7 @@ def test_every_way_is_timed(asked):
 
 @pytest.mark.parametrize(
     ("drawing", "page"),
-    [("figures/scaling/scaling.svg", "how-fast-and-why.md"), ("figures/finite-width.svg", "field.md")],
+    [("figures/scaling/scaling.svg", "how-fast-and-why.md"), ("figures/fields/finite-width.svg", "field.md")],
 )
 def test_the_drawing_shown_is_of_what_was_measured(drawing, page):
     """Shapes may differ between versions of the drawing library; words may not."""
