@@ -14,7 +14,7 @@ from cumulant.errors import IncompatibleError, OptionError
 from cumulant.lift import Numeric, Schema
 from cumulant.measure import Moments, measure
 from cumulant.model.outputs import column_output, with_index
-from cumulant.model.rows import category_places, column_cells, given_rows, rows_of
+from cumulant.model.rows import category_places, column_cells, fields_of, given_rows, rows_of
 from cumulant.solve.gaussian import GaussianLaw
 from cumulant.solve.linear import conditional, factor
 from cumulant.solve.prior import Prior
@@ -192,7 +192,7 @@ class Model:
 
     def entropy(self, columns: str | Sequence[str] | None = None) -> float:
         """Differential entropy of some columns (default all) in nats: ½ ln det(2πe C); -inf if one is determined."""
-        at = self._numbers(self.columns if columns is None else columns)
+        at = fields_of(self.schema, self.columns if columns is None else columns)
         f = factor(self.covariance[np.ix_(at, at)])
         if f.rank < len(at):
             return -np.inf
@@ -200,7 +200,7 @@ class Model:
 
     def mutual_information(self, a: str | Sequence[str], b: str | Sequence[str]) -> float:
         """What one set of columns tells of another, in nats: −½ ln det(C_a|b)/det(C_a)."""
-        at_a, at_b = self._numbers(a), self._numbers(b)
+        at_a, at_b = fields_of(self.schema, a), fields_of(self.schema, b)
         both = sorted(set(at_a) & set(at_b))
         if both:
             raise OptionError(f"the two sets share the field '{self.fields[both[0]]}'; give disjoint sets of columns")
@@ -593,19 +593,6 @@ class Model:
     def _require(self, names: Any) -> None:
         for name in names:
             self.schema.position(name)
-
-    def _numbers(self, columns: str | Sequence[str]) -> NDArray[np.int64]:
-        """The fields of some columns, none of which may be a wide category."""
-        wide = [name for name in ([columns] if isinstance(columns, str) else columns) if self._is_wide(name)]
-        if wide:
-            raise OptionError(
-                f"column '{wide[0]}' is a category of many levels, which has no field in the covariance; "
-                "name columns without it"
-            )
-        return self.schema.independent_of(columns)
-
-    def _is_wide(self, name: str) -> bool:
-        return self.schema.position(name) in self.schema.wide
 
 
 def _measured_like(m: Any, table: Any, **options: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cumulant.errors import ColumnError, DataError
+from cumulant.errors import ColumnError, DataError, OptionError
 from cumulant.lift import Boolean, Categorical
 from cumulant.measure import lifted
 from cumulant.source import open_table
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cumulant.lift import Schema
 
-__all__ = ["category_places", "column_cells", "given_rows", "rows_of"]
+__all__ = ["category_places", "column_cells", "fields_of", "given_rows", "rows_of"]
 
 
 def rows_of(schema: Schema, data: Any) -> NDArray[np.float64]:
@@ -54,6 +54,18 @@ def column_cells(schema: Schema, name: str, x: NDArray[np.float64]) -> NDArray[A
         return lift.inverse(np.column_stack([1 - values.sum(axis=1), values]))
     cells = lift.inverse(values)
     return cells > 0.5 if isinstance(lift, Boolean) else cells
+
+
+def fields_of(schema: Schema, columns: str | Sequence[str]) -> NDArray[np.int64]:
+    """The fields of some columns, none of which may be a wide category."""
+    names = [columns] if isinstance(columns, str) else columns
+    wide = [name for name in names if schema.position(name) in schema.wide]
+    if wide:
+        raise OptionError(
+            f"column '{wide[0]}' is a category of many levels, which has no field in the covariance; "
+            "name columns without it"
+        )
+    return schema.independent_of(columns)
 
 
 def category_places(schema: Schema) -> list[NDArray[np.int64]]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cumulant.solve.field.scale import bent
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -51,7 +53,7 @@ class Bend:
 
     def __call__(self, x: Array) -> Array:
         """Inputs (n, p) on their scales."""
-        return np.asarray((_bent((x - self.least) / self.unit, self.power) - self.shift) / self.width)
+        return np.asarray((bent((x - self.least) / self.unit, self.power) - self.shift) / self.width)
 
     def to_state(self) -> Array:
         """The numbers that determine it (5, p)."""
@@ -70,17 +72,9 @@ def _scale(x: Array) -> tuple[float, float, float, float, float] | None:
         return None
     u = (x - least) / unit
     slope = float(np.log1p(u).mean())
-    powers = [(-np.log(_bent(u, power).std()) + (power - 1) * slope, power) for power in POWERS]
+    powers = [(-np.log(bent(u, power).std()) + (power - 1) * slope, power) for power in POWERS]
     power = max(powers)[1]
-    g = _bent(u, power)
+    g = bent(u, power)
     if not g.std() > 0 or np.corrcoef(g, x)[0, 1] > ALIKE:
         return None
     return least, unit, power, float(g.mean()), float(g.std())
-
-
-def _bent(u: Array, power: Array | np.float64) -> Array:
-    """Yeo & Johnson's power λ of u, which is 2 − λ and mirrored below 0."""
-    size, power = np.log1p(np.abs(u)), np.where(u >= 0, power, 2 - power)
-    firm = np.where(np.abs(power) > 1e-9, power, 1.0)
-    g = np.where(firm == power, np.expm1(firm * size) / firm, size)
-    return np.asarray(np.where(u >= 0, g, -g))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Scale", "scales"]
+__all__ = ["Scale", "bent", "scales"]
 
 # Powers beyond those of the logarithm and of its mirror image have an end, at a finite z: a law on such a scale has no
 # mean, and its tail no bound that rows could teach.
@@ -71,7 +71,7 @@ class Scale:
         elif self.kind == "log":
             g = np.log(np.where(y > 0, y, 0.0), out=np.full(np.shape(y), -np.inf), where=np.asarray(y) > 0)
         else:
-            g = _bent(y / self.unit, self.power)
+            g = bent(y / self.unit, self.power)
         return np.asarray((g - self.shift) / self.width)
 
     def inverse(self, z: Array) -> Array:
@@ -104,13 +104,12 @@ def scales(y: Array, kind: str) -> list[Scale]:
     return [Scale.of(y, each) for each in kinds]
 
 
-def _bent(u: Array, power: float) -> Array:
-    size = np.log1p(np.abs(u))
-    return np.where(u >= 0, _powered(size, power), -_powered(size, 2 - power))
-
-
-def _powered(log: Array, power: float) -> Array:
-    return np.expm1(power * log) / power if abs(power) > 1e-9 else log
+def bent(u: Array, power: Array | float) -> Array:
+    """Yeo & Johnson's power λ of u, which is 2 − λ and mirrored below 0."""
+    size, power = np.log1p(np.abs(u)), np.where(u >= 0, power, 2 - power)
+    firm = np.where(np.abs(power) > 1e-9, power, 1.0)
+    g = np.where(firm == power, np.expm1(firm * size) / firm, size)
+    return np.asarray(np.where(u >= 0, g, -g))
 
 
 def _unbent(g: Array, power: float) -> Array:
